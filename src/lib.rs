@@ -1,0 +1,23 @@
+//! Tidelog: an embeddable changelog storage engine for sync servers.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod clock;
+mod cursor;
+mod engine;
+mod error;
+mod limits;
+mod options;
+mod types;
+mod vfs;
+
+pub use cursor::Cursor;
+pub use engine::{Engine, Receipt, Watch, restore, verify};
+pub use error::{Error, Result, Stale, StaleReason};
+pub use options::{Compression, Options, SyncKeys};
+pub use types::{
+    BackupReport, Batch, Cap, Commit, CompactionReport, Consumer, DatasetChanges, DatasetStat, Durability, EntityRow,
+    Entry, Expect, Finding, Keep, Limits, ManyPage, Metrics, NamePage, Op, Page, Pending, Retention, StoreStat,
+    SyncKey, VerifyReport, View,
+};

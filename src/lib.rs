@@ -4,10 +4,14 @@
 #![deny(missing_docs)]
 
 mod clock;
+#[allow(dead_code)]
+mod codec;
 mod cursor;
 mod engine;
 mod error;
 mod limits;
+#[allow(dead_code)]
+mod meta;
 mod options;
 mod types;
 mod vfs;

@@ -106,7 +106,7 @@ impl Options {
     }
 
     /// The one memory budget, in bytes: tails, caches and RocksDB together (default 256 MiB, at least 16 MiB). A
-    /// commit may take at most half a tail, which is 1/24 of this.
+    /// commit may take at most a sixteenth of this.
     pub fn memory(mut self, bytes: usize) -> Options {
         self.memory = bytes;
         self
@@ -190,7 +190,7 @@ impl Options {
         self
     }
 
-    /// The size at which a tail is sealed, in bytes; by default a twelfth of the memory budget. Lower values make
+    /// The size at which a tail is sealed, in bytes; by default a sixteenth of the memory budget. Lower values make
     /// recovery faster and chunks of quiet datasets smaller.
     pub fn tail_bytes(mut self, bytes: usize) -> Options {
         self.tail_bytes = Some(bytes);
@@ -225,7 +225,7 @@ impl Options {
 
     /// The size at which a tail is frozen.
     pub(crate) fn tail_limit(&self) -> usize {
-        self.tail_bytes.unwrap_or(self.memory / 12).clamp(4 << 10, self.memory / 8)
+        self.tail_bytes.unwrap_or(self.memory / 16).clamp(4 << 10, self.memory / 8)
     }
 
     /// The size of a log segment.
@@ -235,7 +235,7 @@ impl Options {
 
     /// The largest body of one commit.
     pub(crate) fn commit_limit(&self) -> usize {
-        (self.memory / 24).min(limits::MAX_BODY_BYTES)
+        (self.memory / 16 + (64 << 10)).min(limits::MAX_BODY_BYTES)
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -1,0 +1,523 @@
+//! Group commit.
+//!
+//! Whoever finds the queue without a leader leads: it gives keys to all that wait, puts them into the tail, writes them
+//! with one write, hands the lead on, and then sees to the sync. Syncs are a stage of their own: while one runs, the
+//! next leader writes, and the next sync covers all that was written meanwhile. `visible` moves once per sync, and only
+//! then is anyone answered, also with a refusal that depends on what was just synced.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::core::Core;
+use super::prepare::{Outcome, prepare};
+use super::request::{Request, Woken, Work};
+use super::tails::MAX_FROZEN;
+use crate::error::{Error, Result};
+use crate::frame::LogPos;
+use crate::limits::MAX_KEY;
+use crate::log::{AppendError, Log, NewFrame, SyncPoint};
+use crate::options::SyncKeys;
+use crate::tail::Tail;
+use crate::types::{Commit, Durability, SyncKey};
+
+/// Bodies that are written together, in bytes; one larger body goes alone.
+const GROUP_BYTES: usize = 1 << 20;
+/// Keys leased at once from the ledger, by counter.
+const COUNTER_LEASE: u64 = 1 << 24;
+/// Keys leased at once, by timestamp: one minute.
+const TIMESTAMP_LEASE: u64 = 60_000 << 20;
+
+/// The write side of the log, under one lock.
+pub struct Writer {
+    pub log: Log,
+    pub next_key: u64,
+    pub last_time_ms: u64,
+}
+
+/// Everything commits go through.
+pub struct Commits {
+    queue: Mutex<Queue>,
+    pub writer: Mutex<Writer>,
+    /// Signalled when a tail was sealed, or sealing failed, or the engine stops.
+    pub room: Condvar,
+    sync: Mutex<()>,
+    written: Mutex<Written>,
+    background: Mutex<Background>,
+    wake_background: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Arc<Request>>,
+    bytes: usize,
+    leading: bool,
+    closed: bool,
+}
+
+/// What was written and not synced yet.
+struct Written {
+    point: SyncPoint,
+    end: LogPos,
+    last_key: u64,
+    synced: LogPos,
+    waiting: Vec<Waiting>,
+}
+
+/// A request to answer after the sync that covers it.
+struct Waiting {
+    request: Arc<Request>,
+    answer: Result<Commit>,
+    /// Whether it wrote something: a failed sync makes its outcome unknown.
+    wrote: bool,
+    heads: Vec<(Bytes, u64)>,
+}
+
+#[derive(Default)]
+struct Background {
+    lead: bool,
+    sync_by: Option<Instant>,
+    stop: bool,
+}
+
+impl Commits {
+    pub fn new(log: Log, next_key: u64, last_key: u64, last_time_ms: u64) -> Commits {
+        let (point, end) = (log.sync_point(), log.end());
+        Commits {
+            queue: Mutex::default(),
+            writer: Mutex::new(Writer { log, next_key, last_time_ms }),
+            room: Condvar::new(),
+            sync: Mutex::new(()),
+            written: Mutex::new(Written { point, end, last_key, synced: end, waiting: Vec::new() }),
+            background: Mutex::default(),
+            wake_background: Condvar::new(),
+        }
+    }
+
+    /// How many commits wait to be written.
+    pub fn queued(&self) -> u64 {
+        self.queue.lock().requests.len() as u64
+    }
+
+    /// Commits and waits.
+    pub fn append(&self, core: &Core, work: Work, durability: Durability, bytes: usize) -> Result<Commit> {
+        let request = self.enqueue(core, work, durability, bytes)?;
+        self.wait(core, &request)
+    }
+
+    /// Puts a commit into the queue; someone else leads.
+    pub fn submit(&self, core: &Core, work: Work, durability: Durability, bytes: usize) -> Result<Arc<Request>> {
+        let request = self.enqueue(core, work, durability, bytes)?;
+        let mut queue = self.queue.lock();
+        if !queue.leading && !queue.requests.is_empty() {
+            queue.leading = true;
+            drop(queue);
+            self.lead_in_background();
+        }
+        Ok(request)
+    }
+
+    /// Waits for a commit, leading if it is this thread's turn.
+    pub fn wait(&self, core: &Core, request: &Arc<Request>) -> Result<Commit> {
+        let mut queue = self.queue.lock();
+        let mut lead = !queue.leading && !queue.requests.is_empty();
+        queue.leading |= lead;
+        drop(queue);
+        loop {
+            if lead {
+                self.lead(core);
+            }
+            match request.park() {
+                Woken::Outcome(outcome) => return outcome,
+                Woken::Lead => lead = true,
+            }
+        }
+    }
+
+    fn enqueue(&self, core: &Core, work: Work, durability: Durability, bytes: usize) -> Result<Arc<Request>> {
+        if let Some(cause) = core.poison.get() {
+            return Err(Error::Poisoned { cause: cause.clone() });
+        }
+        let prepared = prepare(core, &work)?;
+        let request = Arc::new(Request::new(work, durability, bytes, Some(prepared)));
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(Error::Closed);
+        }
+        let (max, max_bytes) = (core.options.max_queued, core.options.memory / 8);
+        if queue.requests.len() >= max || (queue.bytes + bytes > max_bytes && !queue.requests.is_empty()) {
+            let what = format!("{} commits of {} bytes wait to be written", queue.requests.len(), queue.bytes);
+            return Err(Error::Busy { what });
+        }
+        queue.bytes += bytes;
+        queue.requests.push_back(request.clone());
+        Ok(request)
+    }
+
+    /// Writes one group, hands the lead on, and sees to the sync.
+    fn lead(&self, core: &Core) {
+        let sync = self.write_group(core);
+        self.hand_on();
+        if let Some(end) = sync {
+            self.sync_upto(core, end);
+        }
+    }
+
+    fn hand_on(&self) {
+        let mut queue = self.queue.lock();
+        match queue.requests.front() {
+            None => queue.leading = false,
+            Some(next) if next.promote() => {}
+            Some(_) => {
+                drop(queue);
+                self.lead_in_background();
+            }
+        }
+    }
+
+    fn lead_in_background(&self) {
+        self.background.lock().lead = true;
+        self.wake_background.notify_one();
+    }
+
+    fn take_group(&self) -> Vec<Arc<Request>> {
+        let mut queue = self.queue.lock();
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = queue.requests.front() {
+            if !group.is_empty() && bytes + next.bytes > GROUP_BYTES {
+                break;
+            }
+            bytes += next.bytes;
+            group.extend(queue.requests.pop_front());
+        }
+        queue.bytes -= bytes;
+        group
+    }
+
+    /// Gives keys to a group, puts it into the tail and writes it. Returns up to where someone waits for a sync.
+    fn write_group(&self, core: &Core) -> Option<LogPos> {
+        let mut writer = self.writer.lock();
+        let group = self.take_group();
+        let mut refused = Vec::new();
+        let cost = group.iter().map(|request| request.bytes).sum();
+        if let Err(error) = self.make_room(core, &mut writer, cost) {
+            drop(writer);
+            let mut error = Some(error);
+            for request in group {
+                request.answer(Err(error.take().unwrap_or_else(|| refusal_of_all(core))));
+            }
+            return None;
+        }
+        let base = writer.next_key;
+        let mut admitted = Vec::new();
+        for request in group {
+            match self.admit(core, &mut writer, &request) {
+                Ok(Some(written)) => admitted.push(Admitted { request, ..written }),
+                Ok(None) => refused.push(Waiting {
+                    answer: refusal(core, &request),
+                    request,
+                    wrote: false,
+                    heads: Vec::new(),
+                }),
+                Err(error) => request.answer(Err(error)),
+            }
+        }
+        self.write(core, &mut writer, base, admitted, refused)
+    }
+
+    /// Waits until the tail can take another group: freezes it when it is full, unless too many wait for their seal.
+    fn make_room(&self, core: &Core, writer: &mut MutexGuard<'_, Writer>, bytes: usize) -> Result<()> {
+        let mut waited = None;
+        loop {
+            if let Some(cause) = core.poison.get() {
+                return Err(Error::Poisoned { cause: cause.clone() });
+            }
+            let tails = core.tails.pin();
+            let active = tails.active();
+            if active.is_empty() || active.bytes() + bytes <= core.options.tail_limit() {
+                break;
+            }
+            if tails.frozen().len() < MAX_FROZEN {
+                core.freeze(writer);
+                break;
+            }
+            if let Some(cause) = core.seal_failure() {
+                return Err(Error::SealFailed { cause });
+            }
+            waited.get_or_insert_with(Instant::now);
+            self.room.wait_for(writer, Duration::from_millis(100));
+        }
+        if let Some(since) = waited {
+            core.metrics.stalls.fetch_add(1, Ordering::Relaxed);
+            core.metrics.stall_ms.fetch_add(since.elapsed().as_millis() as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Gives keys to one request and puts it into the tail; none if it is refused or was written before.
+    fn admit(&self, core: &Core, writer: &mut Writer, request: &Arc<Request>) -> Result<Option<Admitted>> {
+        let mut slot = request.prepared.lock();
+        let holds = slot.as_ref().is_some_and(|prepared| prepared.holds(&core.tails.pin(), core.deletions()));
+        if !holds {
+            *slot = Some(prepare(core, &request.work)?);
+        }
+        let Some(prepared) = slot.as_mut() else { return Ok(None) };
+        if !matches!(prepared.outcome, Outcome::Write { .. }) {
+            return Ok(None);
+        }
+        let outcome = std::mem::replace(&mut prepared.outcome, Outcome::Refuse(Error::Closed));
+        let Outcome::Write { body, crc } = outcome else { return Ok(None) };
+        let time_ms = core.clock.wall_ms().max(writer.last_time_ms);
+        let count = body.records.len() as u64;
+        let base = match core.sync_keys {
+            SyncKeys::Counter => writer.next_key,
+            SyncKeys::Timestamp => writer.next_key.max(SyncKey::from_time_ms(time_ms).get()),
+        };
+        let last = base + count - 1;
+        if last >= MAX_KEY {
+            return Err(Error::invalid("the store has given out its last sync-key"));
+        }
+        self.lease(core, last)?;
+        if matches!(request.work, Work::DeleteDataset { .. }) {
+            core.count_deletion();
+        }
+        let heads = prepared.heads.drain(..).map(|(name, index)| (name, base + u64::from(index))).collect();
+        let bytes = body.bytes.clone();
+        core.tails.pin().active().insert(base, time_ms, body);
+        (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
+        let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
+        Ok(Some(Admitted { request: request.clone(), commit, bytes, crc, count: count as u32, heads }))
+    }
+
+    /// Makes sure that no key is used that the ledger has not leased.
+    fn lease(&self, core: &Core, last: u64) -> Result<()> {
+        let mut ledger = core.ledger.lock();
+        if last < ledger.state().lease {
+            return Ok(());
+        }
+        let step = match core.sync_keys {
+            SyncKeys::Counter => COUNTER_LEASE,
+            SyncKeys::Timestamp => TIMESTAMP_LEASE,
+        };
+        ledger.update(|state| state.lease = last.saturating_add(step)).map_err(|error| core.poison_with(&error))
+    }
+
+    fn write(
+        &self,
+        core: &Core,
+        writer: &mut Writer,
+        base: u64,
+        admitted: Vec<Admitted>,
+        refused: Vec<Waiting>,
+    ) -> Option<LogPos> {
+        if !admitted.is_empty() {
+            writer.log.note_synced(self.written.lock().synced);
+            let frames: Vec<NewFrame<'_>> = admitted.iter().map(Admitted::frame).collect();
+            match writer.log.append(&frames) {
+                Ok(end) => core.tails.pin().active().set_end(end),
+                Err(AppendError::NoSpace(what)) => {
+                    core.tails.pin().active().take_back(base);
+                    for lost in admitted {
+                        lost.request.answer(Err(Error::NoSpace { what: what.clone() }));
+                    }
+                    return self.note_written(core, writer, Vec::new(), refused);
+                }
+                Err(AppendError::Failed(cause)) => {
+                    core.poison(&cause);
+                    for lost in admitted {
+                        lost.request.answer(Err(Error::OutcomeUnknown { cause: cause.clone() }));
+                    }
+                    self.fail_waiting(core);
+                    return None;
+                }
+            }
+        }
+        self.note_written(core, writer, admitted, refused)
+    }
+
+    /// Notes what waits for a sync now, and answers what does not need to wait.
+    fn note_written(
+        &self,
+        core: &Core,
+        writer: &Writer,
+        admitted: Vec<Admitted>,
+        refused: Vec<Waiting>,
+    ) -> Option<LogPos> {
+        let end = writer.log.end();
+        let mut buffered = false;
+        let mut someone_waits = !refused.is_empty();
+        let mut written = self.written.lock();
+        for Admitted { request, commit, bytes, heads, count, .. } in admitted {
+            core.metrics.commits.fetch_add(1, Ordering::Relaxed);
+            core.metrics.entries.fetch_add(u64::from(count), Ordering::Relaxed);
+            core.metrics.log_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            if request.durability == Durability::Buffered {
+                buffered = true;
+                request.answer(Ok(commit));
+            } else {
+                someone_waits = true;
+            }
+            written.last_key = commit.last.get();
+            written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads });
+        }
+        written.waiting.extend(refused);
+        (written.point, written.end) = (writer.log.sync_point(), end);
+        drop(written);
+        if buffered && !someone_waits {
+            let mut background = self.background.lock();
+            if background.sync_by.is_none() {
+                background.sync_by = Some(Instant::now() + core.options.sync_interval);
+                self.wake_background.notify_one();
+            }
+        }
+        someone_waits.then_some(end)
+    }
+
+    /// Syncs the log up to `end` at least, publishes what that makes visible, and answers all who waited for it.
+    pub fn sync_upto(&self, core: &Core, end: LogPos) {
+        let _turn = self.sync.lock();
+        let mut written = self.written.lock();
+        if core.poison.get().is_some() {
+            drop(written);
+            return self.fail_waiting(core);
+        }
+        if written.synced >= end && written.waiting.is_empty() {
+            return;
+        }
+        let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
+        let waiting = std::mem::take(&mut written.waiting);
+        let needed = written.synced < target;
+        drop(written);
+        if needed {
+            if let Err(error) = point.sync() {
+                core.poison(&format!("syncing the log: {error}"));
+                fail(core, waiting);
+                return self.fail_waiting(core);
+            }
+            core.metrics.syncs.fetch_add(1, Ordering::Relaxed);
+            self.written.lock().synced = target;
+            core.publish(last_key);
+        }
+        for Waiting { request, answer, heads, .. } in waiting {
+            request.answer(answer);
+            core.wake(&heads);
+        }
+    }
+
+    /// Syncs everything written so far.
+    pub fn sync_all(&self, core: &Core) {
+        let end = self.written.lock().end;
+        self.sync_upto(core, end);
+    }
+
+    fn fail_waiting(&self, core: &Core) {
+        let waiting = std::mem::take(&mut self.written.lock().waiting);
+        fail(core, waiting);
+    }
+
+    /// The background thread: leads for commits that no thread waits for, and syncs buffered ones in time.
+    pub fn run_background(&self, core: &Core) {
+        loop {
+            let mut background = self.background.lock();
+            let mut due = false;
+            while !background.lead && !due {
+                if background.stop {
+                    return;
+                }
+                match background.sync_by {
+                    Some(by) => due = self.wake_background.wait_until(&mut background, by).timed_out(),
+                    None => self.wake_background.wait(&mut background),
+                }
+            }
+            let lead = std::mem::take(&mut background.lead);
+            due |= background.sync_by.is_some_and(|by| by <= Instant::now());
+            if due {
+                background.sync_by = None;
+            }
+            drop(background);
+            if lead {
+                self.lead(core);
+            }
+            if due {
+                self.sync_all(core);
+            }
+        }
+    }
+
+    /// Refuses new commits and sees all queued ones through. Afterwards nothing is written any more.
+    pub fn close(&self, core: &Core) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        while queue.leading || !queue.requests.is_empty() {
+            if queue.leading {
+                drop(queue);
+                std::thread::sleep(Duration::from_micros(200));
+            } else {
+                queue.leading = true;
+                drop(queue);
+                self.lead(core);
+            }
+            queue = self.queue.lock();
+        }
+        drop(queue);
+        self.sync_all(core);
+        self.background.lock().stop = true;
+        self.wake_background.notify_all();
+    }
+}
+
+/// A request that has its keys and lies in the tail.
+struct Admitted {
+    request: Arc<Request>,
+    commit: Commit,
+    bytes: Bytes,
+    crc: u32,
+    count: u32,
+    heads: Vec<(Bytes, u64)>,
+}
+
+impl Admitted {
+    fn frame(&self) -> NewFrame<'_> {
+        let (base, time_ms) = (self.commit.first.get(), self.commit.time_ms);
+        NewFrame { body: &self.bytes, body_crc: self.crc, count: self.count, base, time_ms }
+    }
+}
+
+fn fail(core: &Core, waiting: Vec<Waiting>) {
+    for Waiting { request, wrote, .. } in waiting {
+        let cause = core.poison.get().cloned().unwrap_or_default();
+        request.answer(Err(if wrote { Error::OutcomeUnknown { cause } } else { Error::Poisoned { cause } }));
+    }
+}
+
+fn refusal_of_all(core: &Core) -> Error {
+    match (core.poison.get(), core.seal_failure()) {
+        (Some(cause), _) => Error::Poisoned { cause: cause.clone() },
+        (None, Some(cause)) => Error::SealFailed { cause },
+        (None, None) => Error::Busy { what: "the tails are full".into() },
+    }
+}
+
+/// The answer to a request that is not written.
+fn refusal(core: &Core, request: &Request) -> Result<Commit> {
+    let Some(prepared) = request.prepared.lock().take() else { return Err(Error::Closed) };
+    match prepared.outcome {
+        Outcome::Repeat(found) => Ok(Commit {
+            first: SyncKey::new(found.first),
+            last: SyncKey::new(found.last),
+            time_ms: found.time_ms,
+            repeated: true,
+        }),
+        Outcome::Refuse(error) => {
+            if matches!(error, Error::Conflict { .. }) {
+                core.metrics.conflicts.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error)
+        }
+        Outcome::Write { .. } => Err(Error::Closed),
+    }
+}

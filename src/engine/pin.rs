@@ -1,0 +1,191 @@
+//! One moment of the store, as a reader holds it.
+//!
+//! The order is what makes it one moment: load `visible`; pin the tails; take one snapshot of the index store for all
+//! iterators; take the dataset's record, with its floors, from that snapshot; ignore rows at or above the oldest
+//! pinned tail's base. Whatever is at or below `visible` is then in a pinned tail or in the snapshot.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::core::Core;
+use super::tails::Tails;
+use crate::error::{Error, Result};
+use crate::store::{DatasetRecord, Snapshot, Version};
+use crate::tail::{Inner, TailDataset, TailEntry};
+use crate::types::{Op, Retention};
+use crate::window::{Born, Floors};
+
+/// A pinned moment.
+pub struct Pin<'a> {
+    pub visible: u64,
+    pub tails: Arc<Tails>,
+    pub snapshot: Snapshot<'a>,
+    /// Everything at or below this key is sealed as far as this moment knows.
+    pub sealed_upto: u64,
+}
+
+/// A dataset as of a pinned moment.
+pub struct Dataset {
+    pub id: u64,
+    /// Its sealed part; empty floors and counters if nothing of it is sealed.
+    pub record: DatasetRecord,
+}
+
+impl Dataset {
+    pub fn floors(&self) -> Floors {
+        Floors { floor: self.record.floor, history_floor: self.record.history_floor }
+    }
+}
+
+impl<'a> Pin<'a> {
+    /// Everything that is visible now.
+    pub fn new(core: &'a Core) -> Pin<'a> {
+        Pin::upto(core, core.visible())
+    }
+
+    /// Everything written, visible or not: for the commit path alone.
+    pub fn all(core: &'a Core) -> Pin<'a> {
+        Pin::upto(core, u64::MAX)
+    }
+
+    fn upto(core: &'a Core, visible: u64) -> Pin<'a> {
+        let tails = core.tails.pin();
+        let snapshot = core.store.snapshot();
+        let sealed_upto = tails.base().saturating_sub(1);
+        Pin { visible, tails, snapshot, sealed_upto }
+    }
+
+    /// A moment, and the dataset `name` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DatasetNotFound`].
+    pub fn of(core: &'a Core, name: &[u8]) -> Result<(Pin<'a>, Dataset)> {
+        loop {
+            let pin = Pin::new(core);
+            let dataset = pin.dataset(name)?.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
+            if pin.is_behind(&dataset) {
+                continue;
+            }
+            return Ok((pin, dataset));
+        }
+    }
+
+    /// Whether the snapshot is of a later moment than `visible`, so that it lacks what `visible` would need. By then
+    /// `visible` itself has moved on: pin again.
+    pub fn is_behind(&self, dataset: &Dataset) -> bool {
+        dataset.record.history_floor.max(dataset.record.head) > self.visible
+    }
+
+    /// The dataset of this name.
+    pub fn dataset(&self, name: &[u8]) -> Result<Option<Dataset>> {
+        let in_tails = self.tails.oldest_first().rev().find_map(|tail| {
+            let inner = tail.read();
+            inner.names.get(name).and_then(|known| known.at(self.visible).map(|(_, id)| *id))
+        });
+        let id = match in_tails {
+            Some(known) => known,
+            None => self.snapshot.name(name)?,
+        };
+        let Some(id) = id else { return Ok(None) };
+        let record = match self.snapshot.record(id)? {
+            Some(record) => record,
+            None => DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() },
+        };
+        Ok(Some(Dataset { id, record }))
+    }
+
+    /// The dataset's newest visible key; 0 if it has no entry.
+    pub fn head(&self, dataset: &Dataset) -> u64 {
+        let in_tails = self.tails.oldest_first().rev().find_map(|tail| {
+            let inner = tail.read();
+            inner.datasets.get(&dataset.id).and_then(|part| part.head(self.visible))
+        });
+        in_tails.unwrap_or(dataset.record.head)
+    }
+
+    /// The retention set for the dataset, if one is.
+    pub fn retention(&self, dataset: &Dataset) -> Option<Retention> {
+        let in_tails = self.tails.oldest_first().rev().find_map(|tail| {
+            let inner = tail.read();
+            inner.datasets.get(&dataset.id).and_then(|part| part.retention.at(self.visible).map(|(_, set)| *set))
+        });
+        in_tails.unwrap_or(dataset.record.retention)
+    }
+
+    /// The entity's newest sealed version at or below `key`, ignoring what is sealed only after this moment.
+    pub fn sealed_version(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
+        self.snapshot.version_at_or_below(id, entity, key.min(self.sealed_upto))
+    }
+
+    /// The key of the version after the sealed one at `key`, as far as tails know: its entity's oldest version in the
+    /// oldest tail that has one.
+    pub fn successor_in_tails(&self, id: u64, entity: &[u8]) -> Option<u64> {
+        self.tails
+            .oldest_first()
+            .find_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key))
+    }
+
+    /// When the present life of a tail's entry began.
+    ///
+    /// A seal and a compaction may have passed over pinned tails, so the index row of the entry itself decides if there
+    /// is one; else the versions before it in the tails, on top of the sealed one. Where the index store has been over
+    /// these keys and knows nothing, an older life may be forgotten: the answer is then the safe one.
+    pub fn born(&self, id: u64, entity: &[u8], key: u64) -> Result<Born> {
+        let sealed = self.snapshot.version_at_or_below(id, entity, key)?;
+        if let Some(version) = sealed.as_ref().filter(|version| version.key == key) {
+            return Ok(Born { born: version.born, reborn: version.reborn });
+        }
+        let from = sealed.as_ref().map_or(0, |version| version.key);
+        let mut life = sealed.map(|v| (Born { born: v.born, reborn: v.reborn }, v.op != Op::Delete));
+        let applied = self.snapshot.applied()?.key;
+        let mut forgotten = false;
+        for tail in self.tails.oldest_first() {
+            let inner = tail.read();
+            let Some(part) = inner.datasets.get(&id) else { continue };
+            let mut next = part.oldest(entity);
+            while let Some(entry) = next.filter(|entry| entry.key <= key) {
+                if entry.key > from {
+                    forgotten |= entry.key <= applied;
+                    life = Some(live_on(life, entry.key, entry.is_delete()));
+                }
+                next = part.newer(entry);
+            }
+        }
+        let born = life.map_or(Born { born: key, reborn: false }, |(born, _)| born);
+        Ok(Born { reborn: born.reborn || forgotten, ..born })
+    }
+
+    /// How many entries above `position` there are up to `visible`, and their bytes, given how many were ever appended
+    /// up to `position` among the sealed ones.
+    pub fn due_in_tails(&self, dataset: &Dataset, position: u64) -> (u64, u64) {
+        // What the record counts already is not counted again.
+        let position = position.max(dataset.record.head);
+        self.tails.oldest_first().fold((0, 0), |(entries, bytes), tail| {
+            let inner = tail.read();
+            let due = inner.datasets.get(&dataset.id).map_or((0, 0), |part| part.due(position, self.visible));
+            (entries + due.0, bytes + due.1)
+        })
+    }
+}
+
+/// The life after one more version: when it began, and whether the entity exists.
+pub fn live_on(before: Option<(Born, bool)>, key: u64, is_delete: bool) -> (Born, bool) {
+    match before {
+        Some((born, true)) => (born, !is_delete),
+        Some((born, false)) if is_delete => (born, false),
+        Some((_, false)) => (Born { born: key, reborn: true }, true),
+        None => (Born { born: key, reborn: false }, !is_delete),
+    }
+}
+
+/// The tail's part of a dataset and an entry's bytes, together: what an answer is made of.
+pub fn tail_entity(inner: &Inner, entry: &TailEntry) -> Bytes {
+    inner.frames[entry.frame as usize].slice(entry.entity)
+}
+
+/// The entity's newest visible version in a tail's part.
+pub fn newest_in<'t>(part: &'t TailDataset, entity: &[u8], visible: u64) -> Option<&'t TailEntry> {
+    part.newest(entity, visible)
+}

@@ -1,0 +1,152 @@
+//! One commit on its way: what is to be written, and where its outcome is waited for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::core::Core;
+use super::prepare::Prepared;
+use crate::error::{Error, Result};
+use crate::types::{Batch, Commit, Durability, Retention};
+
+/// What is to be committed. Everything durable goes through the log, so settings and acknowledgements come this way too.
+#[derive(Debug)]
+pub enum Work {
+    Batch(Batch),
+    DeleteDataset { dataset: Bytes },
+    SetRetention { dataset: Bytes, retention: Retention },
+    Ack { dataset: Bytes, incarnation: u64, consumer: Bytes, position: u64 },
+    RemoveConsumer { dataset: Bytes, consumer: Bytes },
+}
+
+/// A commit in the queue.
+pub struct Request {
+    pub work: Work,
+    pub durability: Durability,
+    pub bytes: usize,
+    /// What was found out before the queue; looked at again by the leader.
+    pub prepared: Mutex<Option<Prepared>>,
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Slot {
+    outcome: Option<Result<Commit>>,
+    taken: bool,
+    lead: bool,
+    parked: bool,
+    waker: Option<Waker>,
+}
+
+/// What a waiting thread is woken for.
+pub enum Woken {
+    Outcome(Result<Commit>),
+    Lead,
+}
+
+impl Request {
+    pub fn new(work: Work, durability: Durability, bytes: usize, prepared: Option<Prepared>) -> Request {
+        let (slot, changed) = (Mutex::default(), Condvar::new());
+        Request { work, durability, bytes, prepared: Mutex::new(prepared), slot, changed }
+    }
+
+    /// Answers it; a second answer (a buffered commit whose sync fails later) has no one to hear it.
+    pub fn answer(&self, outcome: Result<Commit>) {
+        let mut slot = self.slot.lock();
+        if slot.outcome.is_some() || slot.taken {
+            return;
+        }
+        slot.outcome = Some(outcome);
+        let waker = slot.waker.take();
+        drop(slot);
+        self.changed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Makes a thread that waits for it the leader; false if none waits.
+    pub fn promote(&self) -> bool {
+        let mut slot = self.slot.lock();
+        if !slot.parked {
+            return false;
+        }
+        slot.lead = true;
+        drop(slot);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits for the outcome, or to be made the leader.
+    pub fn park(&self) -> Woken {
+        let mut slot = self.slot.lock();
+        loop {
+            if let Some(outcome) = slot.outcome.take() {
+                slot.taken = true;
+                slot.parked = false;
+                return Woken::Outcome(outcome);
+            }
+            if slot.lead {
+                slot.lead = false;
+                slot.parked = false;
+                return Woken::Lead;
+            }
+            slot.parked = true;
+            self.changed.wait(&mut slot);
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Commit>> {
+        let mut slot = self.slot.lock();
+        if let Some(outcome) = slot.outcome.take() {
+            slot.taken = true;
+            return Poll::Ready(outcome);
+        }
+        if slot.taken {
+            return Poll::Ready(Err(Error::invalid("a receipt was polled after its outcome was taken")));
+        }
+        slot.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// A commit under way, from [`Engine::submit`](crate::Engine::submit). It can be waited for or awaited, under any
+/// runtime; dropping it does not cancel the commit.
+pub struct Receipt {
+    core: Arc<Core>,
+    request: Arc<Request>,
+}
+
+impl Receipt {
+    pub(super) fn new(core: Arc<Core>, request: Arc<Request>) -> Receipt {
+        Receipt { core, request }
+    }
+
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::append`](crate::Engine::append).
+    pub fn wait(self) -> Result<Commit> {
+        self.core.commits.wait(&self.core, &self.request)
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Commit>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Commit>> {
+        self.request.poll(cx)
+    }
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receipt").finish_non_exhaustive()
+    }
+}

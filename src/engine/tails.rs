@@ -1,0 +1,70 @@
+//! The tails of the moment: one that takes commits, and those that wait for their seal.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::tail::Tail;
+
+/// Frozen tails that may wait for their seal before appends wait too.
+pub const MAX_FROZEN: usize = 2;
+
+/// One moment's tails. Pinning the value pins them all.
+pub struct Tails {
+    /// Oldest first; the last one takes commits.
+    tails: Vec<Arc<Tail>>,
+    /// How many seals have ended: the index store changes with it.
+    pub generation: u64,
+}
+
+impl Tails {
+    /// The tail that takes commits.
+    pub fn active(&self) -> &Arc<Tail> {
+        &self.tails[self.tails.len() - 1]
+    }
+
+    /// The tails that wait for their seal, oldest first.
+    pub fn frozen(&self) -> &[Arc<Tail>] {
+        &self.tails[..self.tails.len() - 1]
+    }
+
+    /// All, oldest first.
+    pub fn oldest_first(&self) -> impl DoubleEndedIterator<Item = &Arc<Tail>> {
+        self.tails.iter()
+    }
+
+    /// Everything below this key is sealed.
+    pub fn base(&self) -> u64 {
+        self.tails[0].base()
+    }
+}
+
+/// Where the present tails are published.
+pub struct TailSet(RwLock<Arc<Tails>>);
+
+impl TailSet {
+    /// One tail that takes commits.
+    pub fn new(active: Tail) -> TailSet {
+        TailSet(RwLock::new(Arc::new(Tails { tails: vec![Arc::new(active)], generation: 0 })))
+    }
+
+    /// The tails as they are now.
+    pub fn pin(&self) -> Arc<Tails> {
+        self.0.read().clone()
+    }
+
+    /// Freezes the active tail: `next` takes the commits from now on.
+    pub fn freeze(&self, next: Tail) {
+        let mut set = self.0.write();
+        let mut tails = set.tails.clone();
+        tails.push(Arc::new(next));
+        *set = Arc::new(Tails { tails, generation: set.generation });
+    }
+
+    /// Lets go of the oldest tail: the index store has it.
+    pub fn sealed(&self) {
+        let mut set = self.0.write();
+        let tails = set.tails[1..].to_vec();
+        *set = Arc::new(Tails { tails, generation: set.generation + 1 });
+    }
+}

@@ -1,0 +1,212 @@
+//! Commits that are not sealed yet, in memory: what recent reads are answered from.
+//!
+//! A tail holds committed bodies as they are, and per dataset a list of entries and the versions of each entity. It may
+//! hold keys above `visible`; readers pass the bound they read up to, the commit path sees everything.
+
+mod dataset;
+mod versioned;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use parking_lot::{RwLock, RwLockReadGuard};
+
+pub use dataset::{TailDataset, TailEntry};
+pub use versioned::Versioned;
+
+use crate::frame::{Body, DatasetRef, LogPos, RecordKind};
+
+/// About what one entry costs beside its frame's bytes: its row, its entity's slot and version links.
+const ENTRY_OVERHEAD_BYTES: usize = 160;
+/// About what one dataset costs.
+const DATASET_OVERHEAD_BYTES: usize = 320;
+/// A slice of a frame larger than this is copied when it is much smaller than the frame, so that a reader who keeps
+/// one small payload does not keep megabytes alive.
+const COPY_ABOVE_BYTES: usize = 64 << 10;
+
+/// What an idempotency id was used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    pub hash: [u8; 16],
+    pub first: u64,
+    pub last: u64,
+    pub time_ms: u64,
+}
+
+/// One tail: all keys at or above `base` and below the next tail's base.
+pub struct Tail {
+    base: u64,
+    inner: RwLock<Inner>,
+}
+
+/// The content of a tail, for as long as it is looked at.
+#[derive(Default)]
+pub struct Inner {
+    pub frames: Vec<Frame>,
+    pub datasets: HashMap<u64, TailDataset>,
+    /// What a name stands for: an id, or nothing after a deletion.
+    pub names: HashMap<Bytes, Versioned<Option<u64>>>,
+    /// Acknowledged positions; none after a removal.
+    pub consumers: HashMap<(u64, Bytes), Versioned<Option<u64>>>,
+    pub idempotency: HashMap<Bytes, Remembered>,
+    pub bytes: usize,
+    pub last_key: u64,
+    pub last_time_ms: u64,
+    /// Where the log ends behind the last frame.
+    pub end: LogPos,
+}
+
+/// One commit.
+pub struct Frame {
+    pub base: u64,
+    pub time_ms: u64,
+    count: u32,
+    cost: usize,
+    bytes: Bytes,
+    origin: Option<(u32, u32)>,
+}
+
+impl Frame {
+    /// A part of the frame, detached from it if it is a small part of a large frame.
+    pub fn slice(&self, range: (u32, u32)) -> Bytes {
+        let (from, to) = (range.0 as usize, range.1 as usize);
+        if self.bytes.len() > COPY_ABOVE_BYTES && (to - from) < self.bytes.len() / 2 {
+            Bytes::copy_from_slice(&self.bytes[from..to])
+        } else {
+            self.bytes.slice(from..to)
+        }
+    }
+
+    /// A part of the frame as it lies.
+    pub fn part(&self, range: (u32, u32)) -> &[u8] {
+        &self.bytes[range.0 as usize..range.1 as usize]
+    }
+
+    /// The origin of the commit.
+    pub fn origin(&self) -> Option<&[u8]> {
+        self.origin.map(|range| self.part(range))
+    }
+}
+
+impl Tail {
+    /// An empty tail for keys from `base` on.
+    pub fn new(base: u64, end: LogPos) -> Tail {
+        Tail { base, inner: RwLock::new(Inner { end, last_key: base.saturating_sub(1), ..Inner::default() }) }
+    }
+
+    /// No key below this is in it.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Looks at the content.
+    pub fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read()
+    }
+
+    /// About how many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.inner.read().bytes
+    }
+
+    /// Whether nothing was committed into it.
+    pub fn is_empty(&self) -> bool {
+        self.inner.read().frames.is_empty()
+    }
+
+    /// About how many bytes a body will take in a tail.
+    pub fn cost(body: &Body) -> usize {
+        body.bytes.len() + body.records.len() * ENTRY_OVERHEAD_BYTES + body.datasets.len() * DATASET_OVERHEAD_BYTES
+    }
+
+    /// Adds a commit whose records have the keys `base..`.
+    pub fn insert(&self, base: u64, time_ms: u64, body: Body) {
+        let mut guard = self.inner.write();
+        let inner = &mut *guard;
+        let frame = inner.frames.len() as u32;
+        let cost = Tail::cost(&body);
+        inner.bytes += cost;
+        let ids: Vec<u64> = body
+            .datasets
+            .iter()
+            .map(|dataset| match dataset {
+                DatasetRef::Existing(id) => *id,
+                DatasetRef::New { record, .. } => base + u64::from(*record),
+            })
+            .collect();
+        for dataset in &body.datasets {
+            if let DatasetRef::New { record, name } = dataset {
+                let id = base + u64::from(*record);
+                let name = body.bytes.slice(name.start as usize..name.end as usize);
+                inner.datasets.entry(id).or_default().created = Some(name.clone());
+                inner.names.entry(name).or_default().push(id, Some(id));
+            }
+        }
+        for (index, record) in body.records.iter().enumerate() {
+            let key = base + index as u64;
+            let id = ids[record.dataset as usize];
+            let dataset = inner.datasets.entry(id).or_default();
+            match &record.kind {
+                RecordKind::Change { op, last, entity, payload } => {
+                    let row = TailEntry::new(key, frame, *op, *last, entity, payload);
+                    dataset.push(row, body.bytes.slice(entity.start as usize..entity.end as usize));
+                }
+                RecordKind::DeleteDataset { name } => {
+                    dataset.deleted = Some(key);
+                    let name = body.bytes.slice(name.start as usize..name.end as usize);
+                    inner.names.entry(name).or_default().push(key, None);
+                }
+                RecordKind::SetRetention(retention) => dataset.retention.push(key, *retention),
+                RecordKind::Ack { consumer, position } => {
+                    let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
+                    inner.consumers.entry((id, name)).or_default().push(key, Some(*position));
+                }
+                RecordKind::RemoveConsumer { consumer } => {
+                    let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
+                    inner.consumers.entry((id, name)).or_default().push(key, None);
+                }
+            }
+        }
+        let last = base + body.records.len() as u64 - 1;
+        if let Some((id, hash)) = &body.idempotency {
+            let id = body.bytes.slice(id.start as usize..id.end as usize);
+            inner.idempotency.insert(id, Remembered { hash: *hash, first: base, last, time_ms });
+        }
+        inner.last_key = last;
+        inner.last_time_ms = time_ms;
+        let origin = body.origin.map(|range| (range.start, range.end));
+        inner.frames.push(Frame { base, time_ms, count: body.records.len() as u32, cost, bytes: body.bytes, origin });
+    }
+
+    /// Takes back every commit from `base` on: its write was refused, and no one has seen it.
+    pub fn take_back(&self, base: u64) {
+        let mut guard = self.inner.write();
+        let inner = &mut *guard;
+        while inner.frames.last().is_some_and(|frame| frame.base >= base) {
+            let Some(frame) = inner.frames.pop() else { break };
+            inner.bytes -= frame.cost;
+        }
+        for dataset in inner.datasets.values_mut() {
+            dataset.take_back(base);
+        }
+        inner.datasets.retain(|id, _| *id < base);
+        inner.datasets.retain(|_, dataset| !dataset.is_empty());
+        inner.names.retain(|_, name| name.take_back(base));
+        inner.consumers.retain(|_, consumer| consumer.take_back(base));
+        inner.idempotency.retain(|_, remembered| remembered.first < base);
+        let last = inner.frames.last();
+        inner.last_key = last.map_or(self.base.saturating_sub(1), |f| f.base + u64::from(f.count) - 1);
+    }
+
+    /// Notes where the log ends behind the frames inserted so far.
+    pub fn set_end(&self, end: LogPos) {
+        self.inner.write().end = end;
+    }
+}
+
+impl Inner {
+    /// Where the entity's newest version at or below `bound` is.
+    pub fn newest(&self, id: u64, entity: &[u8], bound: u64) -> Option<&TailEntry> {
+        self.datasets.get(&id)?.newest(entity, bound)
+    }
+}

@@ -16,6 +16,8 @@ mod limits;
 #[allow(dead_code)]
 mod meta;
 mod options;
+#[allow(dead_code, unused_imports)]
+mod store;
 mod types;
 mod vfs;
 #[allow(dead_code)]

@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[allow(dead_code, unused_imports)]
+mod chunk;
 mod clock;
 #[allow(dead_code)]
 mod codec;
+#[allow(dead_code)]
 mod cursor;
 mod engine;
 mod error;
@@ -13,8 +16,12 @@ mod limits;
 #[allow(dead_code)]
 mod meta;
 mod options;
+#[allow(dead_code, unused_imports)]
+mod store;
 mod types;
 mod vfs;
+#[allow(dead_code)]
+mod window;
 
 pub use cursor::Cursor;
 pub use engine::{Engine, Receipt, Watch, restore, verify};

@@ -1,0 +1,122 @@
+//! Chunks and their counts.
+//!
+//! A chunk is found through its counts: those rows are small and stay in the block cache, and with a chunk's last key
+//! known the decoded chunk may be there already.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::families::Family;
+use super::rows::{Position, Rows};
+use super::snapshot::Snapshot;
+use super::{Result, keys};
+use crate::chunk::{Chunk, ChunkMeta};
+use crate::codec::Malformed;
+
+impl<'a> Snapshot<'a> {
+    /// The chunk that holds the smallest key >= `key`. `epoch` is the dataset's as this snapshot has it.
+    pub fn chunk_covering(&self, id: u64, epoch: u64, key: u64) -> Result<Option<Arc<Chunk>>> {
+        match self.meta_covering(id, key)? {
+            Some(meta) => self.chunk(id, epoch, meta.last).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The chunk that holds the greatest key < `key`.
+    pub fn chunk_before(&self, id: u64, epoch: u64, key: u64) -> Result<Option<Arc<Chunk>>> {
+        match self.meta_before(id, key)? {
+            Some(meta) => self.chunk(id, epoch, meta.last).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// All chunks that hold a key >= `from`, in key order.
+    pub fn chunks(&self, id: u64, epoch: u64, from: u64) -> Chunks<'_, 'a> {
+        Chunks { snapshot: self, metas: self.metas(id, from), id, epoch, ended: false }
+    }
+
+    /// The counts of the chunk that holds the smallest key >= `key`.
+    pub fn meta_covering(&self, id: u64, key: u64) -> Result<Option<ChunkMeta>> {
+        self.metas(id, key).next().transpose()
+    }
+
+    /// The counts of the chunk that holds the greatest key < `key`.
+    pub fn meta_before(&self, id: u64, key: u64) -> Result<Option<ChunkMeta>> {
+        let mut at = Position::new(self, Family::ChunkMeta, Some(keys::dataset_range(id)));
+        at.seek(&keys::pair(id, key));
+        match at.parsed(parse_meta)? {
+            Some(meta) if meta.first < key => return Ok(Some(meta)),
+            Some(_) => at.prev(),
+            None => at.seek_last(),
+        }
+        at.parsed(parse_meta)
+    }
+
+    /// The counts of all chunks that hold a key >= `from`, in key order.
+    pub fn metas(&self, id: u64, from: u64) -> Rows<'_, ChunkMeta> {
+        let (_, to) = keys::dataset_range(id);
+        Rows::new(self, Family::ChunkMeta, (keys::pair(id, from).to_vec(), to), parse_meta)
+    }
+
+    /// The counts of the newest chunk.
+    pub fn last_meta(&self, id: u64) -> Result<Option<ChunkMeta>> {
+        self.meta_before(id, u64::MAX)
+    }
+
+    /// The chunk with this last key, which exists: its counts do.
+    pub fn chunk(&self, id: u64, epoch: u64, last: u64) -> Result<Arc<Chunk>> {
+        let cache = &self.store.cache;
+        if let Some(chunk) = cache.get((id, epoch, last)) {
+            return Ok(chunk);
+        }
+        let chunk = Arc::new(self.read_chunk(id, last)?);
+        cache.insert((id, epoch, last), Arc::clone(&chunk));
+        Ok(chunk)
+    }
+
+    /// The same past the cache, for what reads everything once.
+    pub fn read_chunk(&self, id: u64, last: u64) -> Result<Chunk> {
+        let row = keys::pair(id, last);
+        let wrong = |what| self.store.malformed(Family::Chunks, &row, what);
+        let value = self.get(Family::Chunks, &row)?.ok_or_else(|| wrong(Malformed("it is missing")))?;
+        parse_chunk(&row, &value).map_err(wrong)
+    }
+}
+
+/// Chunks of a dataset, in key order. After an error there is nothing more.
+pub struct Chunks<'s, 'a> {
+    snapshot: &'s Snapshot<'a>,
+    metas: Rows<'s, ChunkMeta>,
+    id: u64,
+    epoch: u64,
+    ended: bool,
+}
+
+impl Iterator for Chunks<'_, '_> {
+    type Item = Result<Arc<Chunk>>;
+
+    fn next(&mut self) -> Option<Result<Arc<Chunk>>> {
+        if self.ended {
+            return None;
+        }
+        let meta = self.metas.next()?;
+        let chunk = meta.and_then(|meta| self.snapshot.chunk(self.id, self.epoch, meta.last));
+        self.ended = chunk.is_err();
+        Some(chunk)
+    }
+}
+
+/// The counts in a row of `chunk_meta`.
+pub(super) fn parse_meta(row: &[u8], value: &[u8]) -> Result<ChunkMeta, Malformed> {
+    let (_, last) = keys::parse_pair(row)?;
+    let meta = ChunkMeta::decode(value)?;
+    if meta.last == last { Ok(meta) } else { Err(Malformed("a chunk's counts name another last key")) }
+}
+
+/// The chunk in a row of `chunks`.
+pub(super) fn parse_chunk(row: &[u8], value: &[u8]) -> Result<Chunk, Malformed> {
+    let (_, last) = keys::parse_pair(row)?;
+    let chunk = Chunk::decode(Bytes::copy_from_slice(value))?;
+    if chunk.last_key() == last { Ok(chunk) } else { Err(Malformed("a chunk ends with another key")) }
+}

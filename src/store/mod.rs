@@ -1,0 +1,151 @@
+//! The index store: everything sealed, in RocksDB. The only place that knows so.
+//!
+//! One thread writes, in batches that are each consistent in themselves; RocksDB's own log is off, so a batch is durable
+//! with the next flush, and what was not flushed is applied again from ours.
+
+mod cache;
+mod check;
+mod chunks;
+mod entities;
+mod errors;
+mod families;
+mod keys;
+mod open;
+mod record;
+mod rows;
+mod snapshot;
+mod tuning;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteOptions};
+
+pub use cache::CacheStat;
+pub use chunks::Chunks;
+pub use entities::{Entities, EntityLookup};
+pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
+pub use rows::Rows;
+pub use snapshot::{ConsumerRow, Snapshot};
+pub use write::Changes;
+
+use crate::codec::Malformed;
+use crate::error::Error;
+use cache::ChunkCache;
+use families::Family;
+use tuning::Shared;
+
+use crate::error::Result;
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// Bytes for RocksDB: block cache and memtables together.
+    pub memory: usize,
+    /// Bytes for decoded chunks.
+    pub cache_bytes: usize,
+    /// Whether what is written is compressed.
+    pub lz4: bool,
+}
+
+/// An open index store.
+pub struct Store {
+    db: DB,
+    dir: PathBuf,
+    cache: ChunkCache,
+    shared: Shared,
+}
+
+impl Store {
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How far the log has been applied, flushed or not.
+    pub fn applied(&self) -> Result<Applied> {
+        self.snapshot().applied()
+    }
+
+    /// The store as it is now, for any number of reads.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot::new(self)
+    }
+
+    /// An empty set of changes, with room for `capacity` bytes.
+    pub fn changes(&self, capacity: usize) -> Changes<'_> {
+        Changes::new(self, capacity)
+    }
+
+    /// Makes all of `changes` or none; readers see them at once. They are durable with the next [`Store::flush`].
+    pub fn commit(&self, changes: Changes<'_>) -> Result<()> {
+        let mut writes = WriteOptions::default();
+        writes.disable_wal(true);
+        self.db.write_opt(changes.batch, &writes).map_err(|error| self.refused("write to the index store", &error))
+    }
+
+    /// Makes everything committed durable, in all column families together, and waits for it.
+    pub fn flush(&self) -> Result<()> {
+        let mut flush = FlushOptions::default();
+        flush.set_wait(true);
+        let families = Family::ALL.map(|family| self.family(family));
+        self.db
+            .flush_cfs_opt(&families.each_ref(), &flush)
+            .map_err(|error| self.refused("flush the index store", &error))
+    }
+
+    /// A copy of the store as it is now in `dest`, which must not exist; its files are links where possible.
+    pub fn checkpoint(&self, dest: &Path) -> Result<()> {
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(dest))
+            .map_err(|error| self.refused("copy the index store", &error))
+    }
+
+    /// Bytes that RocksDB holds in memory, about: cache, memtables and table readers.
+    pub fn memory_bytes(&self) -> u64 {
+        let readers: u64 = Family::ALL.iter().map(|family| self.number(*family, TABLE_READERS)).sum();
+        let blocks = self.shared.blocks.get_usage() as u64;
+        blocks.max(self.shared.buffers.get_usage() as u64) + readers
+    }
+
+    /// Bytes of the store's files, about.
+    pub fn disk_bytes(&self) -> u64 {
+        let bytes = |family| self.number(family, TABLE_FILES) + self.number(family, BLOB_FILES);
+        Family::ALL.into_iter().map(bytes).sum()
+    }
+
+    /// Datasets there are, about.
+    pub fn estimated_datasets(&self) -> u64 {
+        self.number(Family::Datasets, ESTIMATED_ROWS) / 2
+    }
+
+    /// The cache of decoded chunks.
+    pub fn cache_stat(&self) -> CacheStat {
+        self.cache.stat()
+    }
+
+    fn number(&self, family: Family, property: &str) -> u64 {
+        self.db.property_int_value_cf(&self.family(family), property).ok().flatten().unwrap_or(0)
+    }
+
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("a store is opened with all its column families")
+    }
+
+    fn refused(&self, what: &str, error: &rocksdb::Error) -> Error {
+        errors::refused(&self.dir, what, error)
+    }
+
+    fn malformed(&self, family: Family, row: &[u8], what: Malformed) -> Error {
+        errors::malformed(&self.dir, family.name(), row, what)
+    }
+}
+
+const TABLE_READERS: &str = "rocksdb.estimate-table-readers-mem";
+const TABLE_FILES: &str = "rocksdb.total-sst-files-size";
+const BLOB_FILES: &str = "rocksdb.total-blob-file-size";
+const ESTIMATED_ROWS: &str = "rocksdb.estimate-num-keys";

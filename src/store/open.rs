@@ -1,0 +1,169 @@
+//! Creating and opening.
+//!
+//! RocksDB opens a store whose MANIFEST lost its end as the older or even the empty store that the rest describes, and
+//! then deletes the files that it does not know of. So everything is checked read-only first.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{DB, Options};
+
+use super::cache::ChunkCache;
+use super::families::Family;
+use super::record::{Applied, FORMAT_VERSION};
+use super::tuning::{self, Shared};
+use super::{Result, Store, StoreOptions, errors, keys};
+use crate::codec::Malformed;
+use crate::error::Error;
+
+impl Store {
+    /// A new store in `dir`, which must not exist or be empty.
+    ///
+    /// It is built beside, in `dir` with `.new` appended, and renamed when it is whole: so a `dir` that exists is
+    /// complete, and what a crash left beside it is of no value and removed here.
+    pub fn create(dir: &Path, options: &StoreOptions) -> Result<Store> {
+        refuse_files_in(dir)?;
+        let beside = beside(dir);
+        match fs::remove_dir_all(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io(format!("remove {}", beside.display()), error));
+            }
+            _ => {}
+        }
+        let store = connect(&beside, options, Mode::Create)?;
+        let mut changes = store.changes(0);
+        changes.put(Family::Meta, keys::FORMAT, &FORMAT_VERSION.to_be_bytes());
+        changes.set_applied(&Applied::default())?;
+        store.commit(changes)?;
+        store.flush()?;
+        drop(store);
+        put_in_place(&beside, dir)?;
+        Store::open(dir, options, 0)
+    }
+
+    /// The store in `dir`, which the ledger says has applied everything up to `at_least`. A store that is not whole is
+    /// refused, and nothing in it changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] naming the file or the directory, [`Error::FormatTooNew`].
+    pub fn open(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        // Nothing of this read-only opening is kept but its verdict, so it needs no caches.
+        let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
+        drop(Store::open_read_only(dir, &little, at_least)?);
+        let store = connect(dir, options, Mode::ReadWrite)?;
+        store.check(at_least)?;
+        Ok(store)
+    }
+
+    /// The same for reads alone; it changes nothing in `dir` ever.
+    pub fn open_read_only(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        let current = dir.join("CURRENT");
+        match fs::metadata(&current) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let file = if dir.is_dir() { current } else { dir.to_path_buf() };
+                return Err(Error::damaged(file, None, "it is missing, so the index store cannot be opened"));
+            }
+            Err(error) => return Err(Error::io(format!("open {}", current.display()), error)),
+        }
+        let families = DB::list_cf(&Options::default(), dir)
+            .map_err(|error| found_damaged(dir, &errors::refused(dir, "list the index store", &error)))?;
+        for family in Family::ALL {
+            if !families.iter().any(|name| name == family.name()) {
+                let what = format!("the index store has no '{}': its MANIFEST is cut or old", family.name());
+                return Err(Error::damaged(dir, None, what));
+            }
+        }
+        let store = connect(dir, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, &error))?;
+        store.check(at_least)?;
+        Ok(store)
+    }
+
+    /// Refuses what was written by a newer version or is older than the ledger.
+    fn check(&self, at_least: u64) -> Result<()> {
+        let snapshot = self.snapshot();
+        let wrong = |what| self.malformed(Family::Meta, keys::FORMAT, Malformed(what));
+        let found = match snapshot.get(Family::Meta, keys::FORMAT)? {
+            Some(value) => u32::from_be_bytes((*value).try_into().map_err(|_| wrong("a format is not 4 bytes long"))?),
+            None => return Err(wrong("it is missing: the MANIFEST is cut or old")),
+        };
+        if found > FORMAT_VERSION {
+            return Err(Error::FormatTooNew { file: self.dir.clone(), found, supported: FORMAT_VERSION });
+        }
+        if found == 0 {
+            return Err(wrong("a format is 0"));
+        }
+        let applied = snapshot.applied()?;
+        if applied.key < at_least {
+            let what = format!(
+                "the index store has applied the log up to key {}, but the ledger says {at_least}: it is an older copy, \
+                 or its MANIFEST is cut",
+                applied.key
+            );
+            return Err(Error::damaged(&self.dir, None, what));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Create,
+    ReadWrite,
+    ReadOnly,
+}
+
+fn connect(dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
+    let shared = Shared::new(options);
+    let db_options = tuning::database(options, &shared, mode == Mode::Create)?;
+    let families = tuning::descriptors(options, &shared);
+    let db = match mode {
+        Mode::ReadOnly => DB::open_cf_descriptors_read_only(&db_options, dir, families, false),
+        Mode::Create | Mode::ReadWrite => DB::open_cf_descriptors(&db_options, dir, families),
+    };
+    let db = db.map_err(|error| errors::refused(dir, "open the index store", &error))?;
+    Ok(Store { db, dir: dir.to_path_buf(), cache: ChunkCache::new(options.cache_bytes), shared })
+}
+
+/// What RocksDB refuses of a store that is there is damage, unless the system refused it.
+fn found_damaged(dir: &Path, error: &Error) -> Error {
+    match error {
+        Error::Store { cause, .. } if !cause.starts_with("IO error") => {
+            Error::damaged(dir, None, format!("the index store cannot be opened: {cause}"))
+        }
+        Error::Damaged { file, offset, what } => Error::damaged(file, *offset, what),
+        Error::Store { what, cause } => Error::Store { what: what.clone(), cause: cause.clone() },
+        other => Error::Store { what: "open the index store".to_owned(), cause: other.to_string() },
+    }
+}
+
+fn beside(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+fn refuse_files_in(dir: &Path) -> Result<()> {
+    match fs::read_dir(dir) {
+        Ok(mut files) => match files.next() {
+            Some(_) => Err(Error::invalid(format!("{} is not empty, no store is created there", dir.display()))),
+            None => Ok(()),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io(format!("read {}", dir.display()), error)),
+    }
+}
+
+/// Renames `beside` to `dir` (which may be an empty directory), durably.
+fn put_in_place(beside: &Path, dir: &Path) -> Result<()> {
+    fs::rename(beside, dir).map_err(|error| Error::io(format!("rename {}", beside.display()), error))?;
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(|error| Error::io(format!("sync {}", parent.display()), error))
+}

@@ -9,11 +9,16 @@ mod codec;
 mod cursor;
 mod engine;
 mod error;
+#[allow(dead_code)]
+mod frame;
 mod limits;
+#[allow(dead_code)]
+mod log;
 #[allow(dead_code)]
 mod meta;
 mod options;
 mod types;
+#[allow(dead_code)]
 mod vfs;
 
 pub use cursor::Cursor;

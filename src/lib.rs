@@ -12,13 +12,18 @@ mod codec;
 mod cursor;
 mod engine;
 mod error;
+#[allow(dead_code)]
+mod frame;
 mod limits;
+#[allow(dead_code)]
+mod log;
 #[allow(dead_code)]
 mod meta;
 mod options;
 #[allow(dead_code, unused_imports)]
 mod store;
 mod types;
+#[allow(dead_code)]
 mod vfs;
 #[allow(dead_code)]
 mod window;

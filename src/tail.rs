@@ -44,8 +44,8 @@ pub struct Tail {
 pub struct Inner {
     pub frames: Vec<Frame>,
     pub datasets: HashMap<u64, TailDataset>,
-    /// What a name stands for: an id, or nothing after a deletion.
-    pub names: HashMap<Bytes, Versioned<Option<u64>>>,
+    /// The datasets created here. Whether one was deleted since, its own part says.
+    pub names: HashMap<Bytes, Versioned<u64>>,
     /// Acknowledged positions; none after a removal.
     pub consumers: HashMap<(u64, Bytes), Versioned<Option<u64>>>,
     pub idempotency: HashMap<Bytes, Remembered>,
@@ -139,7 +139,7 @@ impl Tail {
                 let id = base + u64::from(*record);
                 let name = body.bytes.slice(name.start as usize..name.end as usize);
                 inner.datasets.entry(id).or_default().created = Some(name.clone());
-                inner.names.entry(name).or_default().push(id, Some(id));
+                inner.names.entry(name).or_default().push(id, id);
             }
         }
         for (index, record) in body.records.iter().enumerate() {
@@ -151,17 +151,15 @@ impl Tail {
                     let row = TailEntry::new(key, frame, *op, *last, entity, payload);
                     dataset.push(row, body.bytes.slice(entity.start as usize..entity.end as usize));
                 }
-                RecordKind::DeleteDataset { name } => {
-                    dataset.deleted = Some(key);
-                    let name = body.bytes.slice(name.start as usize..name.end as usize);
-                    inner.names.entry(name).or_default().push(key, None);
-                }
-                RecordKind::SetRetention(retention) => dataset.retention.push(key, *retention),
+                RecordKind::DeleteDataset => dataset.deleted = Some(key),
+                RecordKind::SetRetention(retention) => dataset.retention.push(key, retention.as_deref().copied()),
                 RecordKind::Ack { consumer, position } => {
                     let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
-                    inner.consumers.entry((id, name)).or_default().push(key, Some(*position));
+                    let acked = inner.consumers.entry((id, name)).or_default();
+                    let before = acked.newest().copied().flatten().unwrap_or(0);
+                    acked.push(key, Some(before.max(*position)));
                 }
-                RecordKind::RemoveConsumer { consumer } => {
+                RecordKind::RemoveConsumer { consumer } | RecordKind::Evict { consumer } => {
                     let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
                     inner.consumers.entry((id, name)).or_default().push(key, None);
                 }

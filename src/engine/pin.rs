@@ -6,13 +6,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::core::Core;
 use super::tails::Tails;
 use crate::error::{Error, Result};
 use crate::store::{DatasetRecord, Snapshot, Version};
-use crate::tail::{Inner, TailDataset, TailEntry};
 use crate::types::{Op, Retention};
 use crate::window::{Born, Floors};
 
@@ -85,10 +82,10 @@ impl<'a> Pin<'a> {
             inner.names.get(name).and_then(|known| known.at(self.visible).map(|(_, id)| *id))
         });
         let id = match in_tails {
-            Some(known) => known,
+            Some(id) => Some(id),
             None => self.snapshot.name(name)?,
         };
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = id.filter(|id| !self.tails.has_deleted(*id, self.visible)) else { return Ok(None) };
         let record = match self.snapshot.record(id)? {
             Some(record) => record,
             None => DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() },
@@ -125,6 +122,23 @@ impl<'a> Pin<'a> {
         self.tails
             .oldest_first()
             .find_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key))
+    }
+
+    /// The key of the entity's newest visible version, as far as tails have one: none inside if it is a delete.
+    pub fn newest_in_tails(&self, id: u64, entity: &[u8]) -> Option<Option<u64>> {
+        self.tails.oldest_first().rev().find_map(|tail| {
+            let inner = tail.read();
+            let entry = inner.newest(id, entity, self.visible)?;
+            Some((!entry.is_delete()).then_some(entry.key))
+        })
+    }
+
+    /// Whether the entity's newest version below `base` is a delete, as far as tails have one there.
+    pub fn newest_below(&self, id: u64, entity: &[u8], base: u64) -> Option<bool> {
+        let older = self.tails.oldest_first().rev().filter(|tail| tail.base() < base);
+        older
+            .filter_map(|tail| tail.read().newest(id, entity, u64::MAX).map(|entry| entry.is_delete()))
+            .next()
     }
 
     /// When the present life of a tail's entry began.
@@ -178,14 +192,4 @@ pub fn live_on(before: Option<(Born, bool)>, key: u64, is_delete: bool) -> (Born
         Some((_, false)) => (Born { born: key, reborn: true }, true),
         None => (Born { born: key, reborn: false }, !is_delete),
     }
-}
-
-/// The tail's part of a dataset and an entry's bytes, together: what an answer is made of.
-pub fn tail_entity(inner: &Inner, entry: &TailEntry) -> Bytes {
-    inner.frames[entry.frame as usize].slice(entry.entity)
-}
-
-/// The entity's newest visible version in a tail's part.
-pub fn newest_in<'t>(part: &'t TailDataset, entity: &[u8], visible: u64) -> Option<&'t TailEntry> {
-    part.newest(entity, visible)
 }

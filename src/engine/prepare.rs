@@ -4,6 +4,7 @@
 //! ([`Prepared::holds`], a few lookups in memory) and prepares again under the lock where it does not.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -15,7 +16,7 @@ use super::request::Work;
 use super::tails::Tails;
 use crate::error::{Error, Name, Result, Stale, StaleReason};
 use crate::frame::{Body, BodyBuilder};
-use crate::tail::Remembered;
+use crate::tail::{Remembered, Tail};
 use crate::types::{Batch, Change, ChangeOp, Expect, Op};
 
 /// An entity's newest version: its key, and whether the entity exists.
@@ -53,7 +54,7 @@ impl Prepared {
             return true;
         }
         self.generation == tails.generation
-            && self.absent.iter().all(|name| newest_name(tails, name).flatten().is_none())
+            && self.absent.iter().all(|name| newest_name(tails, name).is_none())
             && self.seen.iter().all(|(id, entity, state)| match newest_in_tails(tails, *id, entity) {
                 Some(now) => *state == Some(now),
                 // No seal has ended since, so what was found in no tail is still what the index store says.
@@ -144,7 +145,7 @@ impl Preparation<'_> {
             let op = if looks { self.resolve(dataset, id, change)? } else { blind(change.op) };
             body.change(dataset, op, &change.entity, &change.payload);
         }
-        Ok(finish(body))
+        finish(body)
     }
 
     /// Checks the change's expectation, and says what it is recorded as.
@@ -200,8 +201,7 @@ impl Preparation<'_> {
     }
 
     fn delete_dataset(&mut self, dataset: &Bytes) -> Result<Outcome> {
-        let name = dataset.clone();
-        self.control(dataset, false, |body, index| body.delete_dataset(index, &name))
+        self.control(dataset, false, |body, index| body.delete_dataset(index))
     }
 
     fn ack(&mut self, dataset: &Bytes, incarnation: u64, consumer: &Bytes, position: u64) -> Result<Outcome> {
@@ -227,7 +227,7 @@ impl Preparation<'_> {
         let (index, _) = self.dataset(&mut body, dataset)?;
         self.prepared.heads.clear();
         record(&mut body, index);
-        Ok(finish(body))
+        finish(body)
     }
 
     /// The dataset's index in the body's table, and its id unless this commit creates it.
@@ -249,13 +249,13 @@ impl Preparation<'_> {
     }
 
     fn id(&self, name: &Bytes) -> Result<Option<u64>> {
-        if let Some(known) = newest_name(&self.pin.tails, name) {
-            return Ok(known);
-        }
         if let Some(id) = self.core.names.get(name, self.prepared.deletions) {
             return Ok(Some(id));
         }
-        let id = self.pin.snapshot.name(name)?;
+        if let Some(id) = newest_name(&self.pin.tails, name) {
+            return Ok(Some(id));
+        }
+        let id = self.pin.snapshot.name(name)?.filter(|id| !self.pin.tails.has_deleted(*id, u64::MAX));
         if let Some(id) = id {
             self.core.names.insert(name.clone(), id, self.prepared.deletions);
         }
@@ -288,9 +288,9 @@ impl Preparation<'_> {
     }
 }
 
-fn finish(body: BodyBuilder) -> Outcome {
-    let (body, crc) = body.finish();
-    Outcome::Write { body, crc }
+fn finish(body: BodyBuilder) -> Result<Outcome> {
+    let (body, crc) = body.finish().map_err(|malformed| Error::invalid(format!("the batch: {}", malformed.0)))?;
+    Ok(Outcome::Write { body, crc })
 }
 
 fn blind(op: ChangeOp) -> Op {
@@ -315,8 +315,10 @@ fn below_window(change: &Change, floor: u64) -> Error {
     ))
 }
 
-fn newest_name(tails: &Tails, name: &[u8]) -> Option<Option<u64>> {
-    tails.oldest_first().rev().find_map(|tail| tail.read().names.get(name).and_then(|name| name.newest().copied()))
+/// The dataset of this name that was created in the tails and still exists.
+fn newest_name(tails: &Tails, name: &[u8]) -> Option<u64> {
+    let newest = |tail: &Arc<Tail>| tail.read().names.get(name).and_then(|name| name.newest().copied());
+    tails.oldest_first().rev().find_map(newest).filter(|id| !tails.has_deleted(*id, u64::MAX))
 }
 
 fn newest_in_tails(tails: &Tails, id: u64, entity: &[u8]) -> State {

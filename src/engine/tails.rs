@@ -33,6 +33,13 @@ impl Tails {
         self.tails.iter()
     }
 
+    /// Whether a dataset is deleted as of `bound`, and that is not sealed yet.
+    pub fn has_deleted(&self, id: u64, bound: u64) -> bool {
+        self.tails.iter().any(|tail| {
+            tail.read().datasets.get(&id).and_then(|part| part.deleted).is_some_and(|deleted| deleted <= bound)
+        })
+    }
+
     /// Everything below this key is sealed.
     pub fn base(&self) -> u64 {
         self.tails[0].base()

@@ -1,0 +1,354 @@
+//! One page of changes: the window rules over chunks and tails.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::core::Core;
+use super::pin::{Dataset, Pin};
+use crate::chunk::Chunk;
+use crate::cursor::{Cursor, Kind};
+use crate::error::{Error, Result, Stale, StaleReason};
+use crate::tail::{Inner, TailEntry};
+use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
+use crate::window::{self, Born, Facts, Rules, Verdict, Window};
+
+/// The page of `dataset` after `cursor`.
+pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Result<Page> {
+    let (pin, dataset) = Pin::of(core, name)?;
+    page(core, &pin, &dataset, cursor, limits)
+}
+
+/// The page of a dataset as of a pinned moment.
+pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<Page> {
+    let rules = rules(core, pin, dataset, limits.view);
+    let retention = core.retention_or_default(pin.retention(dataset));
+    if retention.keep == Keep::Window && limits.view == View::Latest {
+        return Err(Error::invalid(
+            "this dataset keeps a window of its past (`Keep::Window`): it can be read with `View::Every` only",
+        ));
+    }
+    let floors = dataset.floors();
+    let mut window = window_of(core, pin, dataset, cursor, rules)?
+        .resume(rules, pin.visible, floors)
+        .map_err(|reason| stale(dataset, cursor.position().map_or(0, SyncKey::get), reason))?;
+    let mut reader = Reader { pin, dataset, rules, limits, window, entries: Vec::new(), bytes: 0, scanned: 0 };
+    let more = !reader.sealed()? || !reader.tails()?;
+    window = reader.window;
+    if !more {
+        window.position = window.bound;
+    }
+    let entries = reader.entries;
+    core.metrics.pages.fetch_add(1, Ordering::Relaxed);
+    core.metrics.entries_read.fetch_add(entries.len() as u64, Ordering::Relaxed);
+    Ok(Page {
+        entries,
+        next: Cursor(Kind::Exact(window.exact(rules.view, core.lineage.present, dataset.id))),
+        position: SyncKey::new(window.position),
+        more,
+        head: SyncKey::new(pin.head(dataset)),
+        pending: pending(pin, dataset, window.position)?,
+        headroom: window.headroom(rules, floors),
+    })
+}
+
+/// The rules for a dataset: one that once lost a live entry is read like a window for good.
+fn rules(core: &Core, pin: &Pin<'_>, dataset: &Dataset, view: View) -> Rules {
+    let keep = match dataset.record.window_trimmed {
+        true => Keep::Window,
+        false => core.retention_or_default(pin.retention(dataset)).keep,
+    };
+    Rules { view, keep }
+}
+
+/// The window that `cursor` means for this dataset.
+fn window_of(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, rules: Rules) -> Result<Window> {
+    let refuse = |position, reason| stale(dataset, position, reason);
+    match cursor.0 {
+        Kind::Oldest => Ok(Window::after(dataset.floors().oldest(rules))),
+        Kind::Head => Ok(Window::after(pin.visible)),
+        Kind::SinceTime(time_ms) => Ok(Window::after(position_at(pin, dataset, time_ms)?)),
+        Kind::After(key) => {
+            window::accept_bare(key, dataset.id, pin.visible, &core.lineage.gaps)
+                .map_err(|reason| refuse(key, reason))?;
+            Ok(Window::after(key))
+        }
+        Kind::Exact(exact) => {
+            let shared = window::Shared {
+                lineage: core.lineage.present,
+                earlier: &core.lineage.earlier,
+                incarnation: dataset.id,
+                visible: pin.visible,
+            };
+            window::accept(&exact, &shared).map_err(|reason| refuse(exact.position, reason))?;
+            Window::of(&exact, rules.view).map_err(|_| {
+                Error::invalid("a cursor in the middle of a `View::Latest` window cannot go on with `View::Every`")
+            })
+        }
+    }
+}
+
+fn stale(dataset: &Dataset, position: u64, reason: StaleReason) -> Error {
+    let floor = match reason {
+        StaleReason::Trimmed => dataset.record.floor,
+        StaleReason::HistoryTrimmed => dataset.record.history_floor,
+        _ => 0,
+    };
+    Error::Stale(Stale { reason, dataset: dataset.record.name.clone(), position, floor })
+}
+
+/// A page in the making.
+struct Reader<'p, 'a> {
+    pin: &'p Pin<'a>,
+    dataset: &'p Dataset,
+    rules: Rules,
+    limits: Limits,
+    window: Window,
+    entries: Vec<Entry>,
+    bytes: usize,
+    scanned: usize,
+}
+
+impl Reader<'_, '_> {
+    /// Reads what is sealed; false if a limit ended the page.
+    fn sealed(&mut self) -> Result<bool> {
+        let upto = self.window.bound.min(self.pin.sealed_upto).min(self.dataset.record.head);
+        if self.window.position >= upto {
+            return Ok(true);
+        }
+        let (id, record) = (self.dataset.id, &self.dataset.record);
+        let latest = self.rules.view == View::Latest;
+        let snapshot = &self.pin.snapshot;
+        let mut marks = latest.then(|| snapshot.marks(id, self.window.position).peekable());
+        for chunk in snapshot.chunks(id, record.epoch, self.window.position.saturating_add(1)) {
+            let chunk = chunk?;
+            for at in chunk.search(self.window.position)..chunk.len() {
+                let key = chunk.key(at);
+                if key > upto {
+                    return Ok(true);
+                }
+                let mut successor = None;
+                if let Some(marks) = &mut marks {
+                    while marks.next_if(|mark| matches!(mark, Ok((old, _)) if *old < key)).is_some() {}
+                    match marks.peek() {
+                        Some(Ok((old, next))) if *old == key => successor = Some(*next),
+                        Some(Err(_)) => return Err(marks.next().and_then(Result::err).unwrap_or(Error::Closed)),
+                        _ => {}
+                    }
+                }
+                if !self.take_sealed(&chunk, at, successor)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_sealed(&mut self, chunk: &Chunk, at: usize, mark: Option<u64>) -> Result<bool> {
+        let row = chunk.entry(at);
+        let is_delete = row.op == Op::Delete;
+        // A tombstone at or below the floor that nothing replaced is dropped, even while it still lies in its chunk.
+        let purged = is_delete && mark.is_none() && row.key <= self.dataset.record.floor;
+        let successor = match (self.rules.view, mark) {
+            (View::Every, _) => None,
+            (View::Latest, Some(next)) => Some(next),
+            (View::Latest, None) if purged => Some(row.key),
+            (View::Latest, None) => self.pin.successor_in_tails(self.dataset.id, row.entity),
+        };
+        let facts = Facts { key: row.key, is_delete, successor };
+        let verdict = self.window.judge(self.rules, &facts, || {
+            Ok::<_, Error>(Born { born: row.born, reborn: row.reborn })
+        })?;
+        let payloads = self.limits.payloads;
+        let size = row.entity.len() + if payloads { row.payload.len() } else { 0 };
+        self.take(row.key, verdict, size, |new| sealed_entry(chunk, at, payloads, new))
+    }
+
+    /// Reads what is in tails; false if a limit ended the page.
+    fn tails(&mut self) -> Result<bool> {
+        let tails = self.pin.tails.clone();
+        for tail in tails.oldest_first() {
+            loop {
+                // Judging may ask the index store: not under the tail's lock, which the writer waits for.
+                let (some, upto) = self.copy_from(&tail.read());
+                for (entry, newer) in some {
+                    let newer = newer.or_else(|| self.successor_above(tail.base(), &entry.entity));
+                    if !self.take_tail(entry, newer)? {
+                        return Ok(false);
+                    }
+                }
+                match upto {
+                    Some(upto) => self.window.position = self.window.position.max(upto),
+                    None => break,
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Some of the tail's entries that are due, each with the key of its successor in this tail, and up to which key
+    /// they are all; none if nothing is due. What is superseded here is left out.
+    fn copy_from(&mut self, inner: &Inner) -> (Vec<(Entry, Option<u64>)>, Option<u64>) {
+        let Some(part) = inner.datasets.get(&self.dataset.id) else { return (Vec::new(), None) };
+        let due = part.between(self.window.position, self.window.bound);
+        let wanted = (self.limits.max_entries - self.entries.len()).clamp(1, 256);
+        let (mut some, mut upto) = (Vec::new(), None);
+        for entry in due {
+            let newer = match self.rules.view {
+                View::Every => None,
+                View::Latest => part.newer(entry).map(|newer| newer.key),
+            };
+            if newer.is_some_and(|newer| newer <= self.window.bound) && some.is_empty() && self.scanned < self.limits.max_scan {
+                self.scanned += 1;
+                (self.window.position, upto) = (entry.key, Some(entry.key));
+                continue;
+            }
+            if some.len() == wanted {
+                break;
+            }
+            some.push((tail_entry(inner, entry, self.limits.payloads, false), newer));
+            upto = Some(entry.key);
+        }
+        (some, upto)
+    }
+
+    fn take_tail(&mut self, mut entry: Entry, successor: Option<u64>) -> Result<bool> {
+        let (pin, id, key) = (self.pin, self.dataset.id, entry.key.get());
+        let facts = Facts { key, is_delete: entry.op == Op::Delete, successor };
+        let verdict = self.window.judge(self.rules, &facts, || pin.born(id, &entry.entity, key))?;
+        let size = entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len);
+        self.take(key, verdict, size, |new| {
+            entry.new = new;
+            entry
+        })
+    }
+
+    /// The entity's oldest version in a tail newer than the one that begins at `base`.
+    fn successor_above(&self, base: u64, entity: &[u8]) -> Option<u64> {
+        if self.rules.view == View::Every {
+            return None;
+        }
+        let newer = self.pin.tails.oldest_first().filter(|tail| tail.base() > base);
+        let id = self.dataset.id;
+        newer
+            .filter_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key))
+            .next()
+    }
+
+    /// Takes one entry into the page, or passes over it; false if it no longer fits.
+    fn take(&mut self, key: u64, verdict: Verdict, size: usize, entry: impl FnOnce(bool) -> Entry) -> Result<bool> {
+        if self.scanned == self.limits.max_scan {
+            return Ok(false);
+        }
+        self.scanned += 1;
+        if let Verdict::Deliver { new } = verdict {
+            let full = self.entries.len() >= self.limits.max_entries
+                || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
+            if full {
+                return Ok(false);
+            }
+            self.bytes += size;
+            self.entries.push(entry(new));
+        }
+        self.window.position = key;
+        Ok(true)
+    }
+}
+
+/// An entry of a chunk, as it is handed out.
+pub fn sealed_entry(chunk: &Chunk, at: usize, payloads: bool, new: bool) -> Entry {
+    let row = chunk.entry(at);
+    let payload = (payloads && row.op != Op::Delete).then(|| chunk.payload_bytes(at));
+    Entry {
+        key: SyncKey::new(row.key),
+        op: row.op,
+        entity: chunk.entity_bytes(at),
+        payload_len: row.payload.len(),
+        payload,
+        time_ms: row.time_ms,
+        origin: chunk.origin_bytes(at),
+        new,
+        last: row.last,
+    }
+}
+
+/// An entry of a tail, as it is handed out.
+pub fn tail_entry(inner: &Inner, entry: &TailEntry, payloads: bool, new: bool) -> Entry {
+    let frame = &inner.frames[entry.frame as usize];
+    Entry {
+        key: SyncKey::new(entry.key),
+        op: entry.op,
+        entity: frame.slice(entry.entity),
+        payload: (payloads && entry.op != Op::Delete).then(|| frame.slice(entry.payload)),
+        payload_len: (entry.payload.1 - entry.payload.0) as usize,
+        time_ms: frame.time_ms,
+        origin: frame.origin().map(Bytes::copy_from_slice),
+        new,
+        last: entry.last,
+    }
+}
+
+/// What lies above `position`: what was ever appended there, less what is known to be before it.
+pub fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64) -> Result<Pending> {
+    let record = &dataset.record;
+    let (mut entries, mut bytes) = pin.due_in_tails(dataset, position);
+    if position < record.head {
+        let id = dataset.id;
+        // Chunks count what was ever appended up to their ends, so two of them tell what lies between.
+        if let Some(meta) = pin.snapshot.meta_covering(id, position.saturating_add(1))? {
+            entries += record.seq.saturating_sub(meta.seq);
+            bytes += record.seq_bytes.saturating_sub(meta.seq_bytes);
+            if position < meta.first {
+                entries += u64::from(meta.count);
+                bytes += meta.bytes;
+            } else {
+                let chunk = pin.snapshot.chunk(id, record.epoch, meta.last)?;
+                for at in chunk.search(position)..chunk.len() {
+                    let row = chunk.entry(at);
+                    entries += 1;
+                    bytes += (row.entity.len() + row.payload.len()) as u64;
+                }
+            }
+        }
+    }
+    Ok(Pending { entries, bytes })
+}
+
+/// The position after everything committed before `time_ms`.
+fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
+    let record = &dataset.record;
+    if record.created_ms >= time_ms && record.head > 0 {
+        return Ok(0);
+    }
+    if record.head_time_ms >= time_ms && record.head > 0 {
+        // Commit times never run backwards, so chunks are in order of time too: find the first that ends late enough.
+        let (mut low, mut high) = (0, record.head);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match pin.snapshot.meta_covering(dataset.id, middle)? {
+                Some(meta) if meta.last_time_ms >= time_ms => high = middle.min(meta.first).max(low),
+                Some(meta) => low = meta.last + 1,
+                None => break,
+            }
+            if high == middle && low == middle {
+                break;
+            }
+        }
+        if let Some(chunk) = pin.snapshot.chunk_covering(dataset.id, record.epoch, low)?
+            && let Some(row) = chunk.iter().find(|row| row.time_ms >= time_ms)
+        {
+            return Ok(row.key - 1);
+        }
+    }
+    for tail in pin.tails.oldest_first() {
+        let inner = tail.read();
+        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
+        let due = part.between(0, pin.visible);
+        let at = due.partition_point(|entry| inner.frames[entry.frame as usize].time_ms < time_ms);
+        if let Some(entry) = due.get(at) {
+            let is_first = at == 0 && part.created.is_some();
+            return Ok(if is_first { 0 } else { entry.key - 1 });
+        }
+    }
+    Ok(pin.visible)
+}

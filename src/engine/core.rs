@@ -1,0 +1,115 @@
+//! What all parts of an open engine share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::commit::{Commits, Writer};
+use super::counters::Counters;
+use super::maintain::Jobs;
+use super::names::NameCache;
+use super::tails::TailSet;
+use super::time::EngineClock;
+use super::watch::Watchers;
+use crate::error::{Error, Result};
+use crate::log::Ledger;
+use crate::options::{Options, SyncKeys};
+use crate::store::Store;
+use crate::tail::Tail;
+use crate::types::Retention;
+
+/// An open engine, as its parts and threads see it.
+pub struct Core {
+    pub dir: PathBuf,
+    pub options: Options,
+    pub sync_keys: SyncKeys,
+    pub lineage: Lineages,
+    pub store: Store,
+    pub ledger: Arc<Mutex<Ledger>>,
+    pub tails: TailSet,
+    pub commits: Commits,
+    pub names: NameCache,
+    pub watchers: Arc<Watchers>,
+    pub clock: EngineClock,
+    pub metrics: Counters,
+    pub jobs: Jobs,
+    /// The first failed write or sync, after which nothing is written or acknowledged any more.
+    pub poison: OnceLock<String>,
+    pub closed: AtomicBool,
+    pub(super) visible: AtomicU64,
+    pub(super) deletions: AtomicU64,
+    pub(super) sealing: Mutex<Option<String>>,
+}
+
+/// This store's histories.
+pub struct Lineages {
+    /// The present one.
+    pub present: u64,
+    /// Earlier ones, each with the last key that this store shares with it.
+    pub earlier: Vec<(u64, u64)>,
+    /// Ranges of keys that may have been handed out and lost, without their ends.
+    pub gaps: Vec<(u64, u64)>,
+}
+
+impl Core {
+    /// The key up to which everything is synced.
+    pub fn visible(&self) -> u64 {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    pub(super) fn publish(&self, last_key: u64) {
+        self.visible.fetch_max(last_key, Ordering::AcqRel);
+    }
+
+    /// Tells the watchers of these datasets how far their heads have come.
+    pub(super) fn wake(&self, heads: &[(Bytes, u64)]) {
+        if self.watchers.count() > 0 {
+            heads.iter().for_each(|(dataset, key)| self.watchers.publish(dataset, *key));
+        }
+    }
+
+    /// How many datasets were deleted since opening: whoever knows an id by name looks again when this has moved.
+    pub fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn count_deletion(&self) {
+        self.deletions.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Latches the first failure.
+    pub fn poison(&self, cause: &str) {
+        if self.poison.set(cause.to_string()).is_ok() {
+            tracing::error!(cause, "the store takes no more writes");
+        }
+    }
+
+    pub(super) fn poison_with(&self, error: &Error) -> Error {
+        self.poison(&error.to_string());
+        Error::Poisoned { cause: self.poison.get().cloned().unwrap_or_default() }
+    }
+
+    /// Why sealing fails at the moment, if it does.
+    pub fn seal_failure(&self) -> Option<String> {
+        self.sealing.lock().clone()
+    }
+
+    /// Freezes the active tail, so that it is sealed.
+    pub(super) fn freeze(&self, writer: &Writer) {
+        self.tails.freeze(Tail::new(writer.next_key, writer.log.end()));
+        self.jobs.wake();
+    }
+
+    /// Whether the engine is still open.
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// The retention in force for a dataset that has this one set.
+    pub fn retention_or_default(&self, set: Option<Retention>) -> Retention {
+        set.unwrap_or(self.options.retention)
+    }
+}

@@ -1,0 +1,219 @@
+//! Single entities, their past, and lists: everything that is not a delta.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::changes::{sealed_entry, tail_entry};
+use super::core::Core;
+use super::pin::{Dataset, Pin};
+use crate::cursor::{Cursor, Kind};
+use crate::error::{Error, Result};
+use crate::store::Version;
+use crate::types::{EntityRow, Entry, Limits, Op, SyncKey, View};
+use crate::window::Window;
+
+/// The newest entry of an entity, if it exists.
+pub fn get(core: &Core, name: &[u8], entity: &[u8]) -> Result<Option<Entry>> {
+    let (pin, dataset) = Pin::of(core, name)?;
+    newest(&pin, &dataset, entity)
+}
+
+/// The newest entries of many entities at one moment, and the cursor of that moment.
+pub fn get_many(core: &Core, name: &[u8], entities: &[&[u8]]) -> Result<(Vec<Option<Entry>>, Cursor)> {
+    let (pin, dataset) = Pin::of(core, name)?;
+    let found = entities.iter().map(|entity| newest(&pin, &dataset, entity)).collect::<Result<_>>()?;
+    let exact = Window::after(pin.visible).exact(View::Latest, core.lineage.present, dataset.id);
+    Ok((found, Cursor(Kind::Exact(exact))))
+}
+
+fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entry>> {
+    for tail in pin.tails.oldest_first().rev() {
+        let inner = tail.read();
+        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
+        if let Some(entry) = part.newest(entity, pin.visible) {
+            let found = (!entry.is_delete()).then(|| tail_entry(&inner, entry, true, false));
+            drop(inner);
+            return found.map(|entry| with_new(pin, dataset, entry)).transpose();
+        }
+    }
+    match pin.sealed_version(dataset.id, entity, pin.visible)? {
+        Some(version) if version.op != Op::Delete => sealed(pin, dataset, &version).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Marks the first entry of a life.
+fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
+    let born = pin.born(dataset.id, &entry.entity, entry.key.get())?;
+    Ok(Entry { new: born.born == entry.key.get(), ..entry })
+}
+
+/// The entry of an index row.
+fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version) -> Result<Entry> {
+    let lost = || {
+        Error::damaged(
+            pin.snapshot.dir(),
+            None,
+            format!("dataset {} has no chunk with key {}, which its index names", dataset.id, version.key),
+        )
+    };
+    let chunk = pin.snapshot.chunk_covering(dataset.id, dataset.record.epoch, version.key)?.ok_or_else(lost)?;
+    let at = chunk.search(version.key.saturating_sub(1));
+    if at >= chunk.len() || chunk.key(at) != version.key {
+        return Err(lost());
+    }
+    Ok(sealed_entry(&chunk, at, true, version.born == version.key))
+}
+
+/// Every entry of an entity that is still there, oldest first; the newest `limit` of them.
+pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<Vec<Entry>> {
+    let (pin, dataset) = Pin::of(core, name)?;
+    let mut newest_first = Vec::new();
+    for tail in pin.tails.oldest_first().rev() {
+        let inner = tail.read();
+        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
+        let mut next = part.newest(entity, pin.visible);
+        while let Some(entry) = next.filter(|_| newest_first.len() < limit) {
+            newest_first.push(tail_entry(&inner, entry, true, false));
+            next = part.older(entry);
+        }
+    }
+    for entry in &mut newest_first {
+        entry.new = pin.born(dataset.id, entity, entry.key.get())?.born == entry.key.get();
+    }
+    let left = limit - newest_first.len();
+    if left > 0 {
+        // Rows that were sealed after this moment come first, and are in the tails as well.
+        let extra = newest_first.len();
+        for version in pin.snapshot.versions(dataset.id, entity, left.saturating_add(extra))? {
+            if version.key <= pin.sealed_upto && newest_first.len() < limit {
+                newest_first.push(sealed(&pin, &dataset, &version)?);
+            }
+        }
+    }
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+/// Live entities in id order.
+pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<EntityRow>> {
+    let (pin, dataset) = Pin::of(core, name)?;
+    // What tails say of entities behind `after`, newest word only: a sealed row is overruled by it.
+    let mut overruled: BTreeMap<Bytes, Option<u64>> = BTreeMap::new();
+    for tail in pin.tails.oldest_first() {
+        let inner = tail.read();
+        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
+        for entity in part.entities().filter(|entity| after.is_none_or(|after| &entity[..] > after)) {
+            if let Some(entry) = part.newest(entity, pin.visible) {
+                overruled.insert(entity.clone(), (!entry.is_delete()).then_some(entry.key));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let mut from = after.map(Bytes::copy_from_slice);
+    let mut take_upto = |found: &mut Vec<EntityRow>, from: &mut Option<Bytes>, upto: Option<&Bytes>| {
+        let lower = from.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let upper = upto.cloned().map_or(Bound::Unbounded, Bound::Excluded);
+        if let (Bound::Excluded(low), Bound::Excluded(high)) = (&lower, &upper)
+            && low >= high
+        {
+            return;
+        }
+        for (entity, key) in overruled.range((lower, upper)) {
+            if let Some(key) = key.filter(|_| found.len() < limit) {
+                found.push(EntityRow { entity: Bytes::copy_from_slice(entity), key: SyncKey::new(key) });
+            }
+        }
+        *from = upto.cloned().or(from.take());
+    };
+    for row in pin.snapshot.entities(dataset.id, after) {
+        if found.len() >= limit {
+            break;
+        }
+        let (entity, version) = row?;
+        take_upto(&mut found, &mut from, Some(&entity));
+        let key = match pin.newest_in_tails(dataset.id, &entity) {
+            Some(in_tail) => in_tail,
+            None => visible_key(&pin, &dataset, &entity, &version)?,
+        };
+        if let Some(key) = key.filter(|_| found.len() < limit) {
+            found.push(EntityRow { entity, key: SyncKey::new(key) });
+        }
+    }
+    take_upto(&mut found, &mut from, None);
+    Ok(found)
+}
+
+/// The key of a sealed entity that no tail speaks of, if it exists.
+fn visible_key(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], version: &Version) -> Result<Option<u64>> {
+    let version = match version.key <= pin.sealed_upto {
+        true => Some(*version),
+        false => pin.sealed_version(dataset.id, entity, pin.visible)?,
+    };
+    Ok(version.filter(|version| version.op != Op::Delete).map(|version| version.key))
+}
+
+/// Entries newest first, below `before`.
+pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits) -> Result<Vec<Entry>> {
+    let (pin, dataset) = Pin::of(core, name)?;
+    let mut below = before.map_or(u64::MAX, SyncKey::get).min(pin.visible.saturating_add(1));
+    let mut found = Found { entries: Vec::new(), bytes: 0, limits };
+    for tail in pin.tails.oldest_first().rev() {
+        let inner = tail.read();
+        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
+        for entry in part.between(0, below.saturating_sub(1)).iter().rev() {
+            if !found.take(tail_entry(&inner, entry, limits.payloads, false)) {
+                return found.finish(&pin, &dataset);
+            }
+        }
+    }
+    below = below.min(pin.sealed_upto.saturating_add(1));
+    let record = &dataset.record;
+    'chunks: while let Some(chunk) = pin.snapshot.chunk_before(dataset.id, record.epoch, below)? {
+        for at in (0..chunk.search(below.saturating_sub(1))).rev() {
+            let row = chunk.entry(at);
+            below = row.key;
+            if row.key <= record.floor && (record.window_trimmed || row.op == Op::Delete) {
+                if record.window_trimmed {
+                    break 'chunks;
+                }
+                continue;
+            }
+            // What was superseded at or below the history floor is gone, even while it still lies in its chunk.
+            let gone = row.key < record.history_floor
+                && pin.snapshot.mark(dataset.id, row.key)?.is_some_and(|next| next <= record.history_floor);
+            if !gone && !found.take(sealed_entry(&chunk, at, limits.payloads, row.born == row.key)) {
+                break 'chunks;
+            }
+        }
+    }
+    found.finish(&pin, &dataset)
+}
+
+struct Found {
+    entries: Vec<Entry>,
+    bytes: usize,
+    limits: Limits,
+}
+
+impl Found {
+    fn take(&mut self, entry: Entry) -> bool {
+        let size = entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len);
+        let full = self.entries.len() >= self.limits.max_entries
+            || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
+        if !full {
+            self.bytes += size;
+            self.entries.push(entry);
+        }
+        !full
+    }
+
+    fn finish(mut self, pin: &Pin<'_>, dataset: &Dataset) -> Result<Vec<Entry>> {
+        for entry in self.entries.iter_mut().take_while(|entry| entry.key.get() > pin.sealed_upto) {
+            entry.new = pin.born(dataset.id, &entry.entity, entry.key.get())?.born == entry.key.get();
+        }
+        Ok(self.entries)
+    }
+}

@@ -1,0 +1,39 @@
+//! Ids of names that were looked up lately, so that the commit path need not ask the index store for each.
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+/// About what one name costs beside its bytes.
+const ROW_BYTES: u64 = 96;
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Bytes, (u64, u64)> for ByBytes {
+    fn weight(&self, name: &Bytes, _: &(u64, u64)) -> u64 {
+        name.len() as u64 + ROW_BYTES
+    }
+}
+
+/// A bounded cache of ids. An id counts only as long as no dataset was deleted since it was looked up.
+pub struct NameCache(Cache<Bytes, (u64, u64), ByBytes>);
+
+impl NameCache {
+    pub fn new(bytes: usize) -> NameCache {
+        let names = (bytes as u64 / (ROW_BYTES + 32)).max(16);
+        NameCache(Cache::with_weighter(names as usize, bytes as u64, ByBytes))
+    }
+
+    /// The id of `name`, if it was looked up at the present count of deletions.
+    pub fn get(&self, name: &[u8], deletions: u64) -> Option<u64> {
+        let (id, at) = self.0.get(name)?;
+        (at == deletions).then_some(id)
+    }
+
+    /// Remembers an id that was looked up after `deletions` was read.
+    pub fn insert(&self, name: Bytes, id: u64, deletions: u64) {
+        // A slice of a large batch would keep all of it alive.
+        self.0.insert(Bytes::copy_from_slice(&name), (id, deletions));
+    }
+}

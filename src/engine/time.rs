@@ -1,0 +1,44 @@
+//! The engine's idea of time. Nothing about order or safety depends on it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+
+/// Wall time for stamps, and a time for retention that runs no faster than the monotonic clock.
+pub struct EngineClock {
+    clock: Arc<dyn Clock>,
+    /// Retention time at a moment of the monotonic clock.
+    anchor: Mutex<(u64, u64)>,
+}
+
+impl EngineClock {
+    /// Begins at the wall time, unless that is more than `jump_ms` ahead of the last time known from before: then
+    /// retention goes on from there until the clock is confirmed.
+    pub fn new(clock: Arc<dyn Clock>, last_ms: u64, jump_ms: u64) -> EngineClock {
+        let wall = clock.wall_ms();
+        let trusted = last_ms == 0 || wall <= last_ms.saturating_add(jump_ms);
+        if !trusted {
+            tracing::warn!(wall, last_ms, "the clock jumped: retention by age waits for `confirm_clock`");
+        }
+        let anchor = Mutex::new((if trusted { wall } else { last_ms }, clock.monotonic_ms()));
+        EngineClock { clock, anchor }
+    }
+
+    /// The wall clock, in milliseconds since the Unix epoch.
+    pub fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms()
+    }
+
+    /// The time that ages are measured against.
+    pub fn now_ms(&self) -> u64 {
+        let (base, at) = *self.anchor.lock();
+        base.saturating_add(self.clock.monotonic_ms().saturating_sub(at))
+    }
+
+    /// Accepts the wall clock as it is.
+    pub fn confirm(&self) {
+        *self.anchor.lock() = (self.clock.wall_ms(), self.clock.monotonic_ms());
+    }
+}

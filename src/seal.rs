@@ -1,0 +1,289 @@
+//! Sealing: a tail becomes chunks, index rows and marks, in one batch.
+//!
+//! Everything is a function of the tail and of what is sealed below it, so that doing it again after a crash writes the
+//! same. The batch is atomic over all column families and carries the key up to which it applies.
+
+use bytes::Bytes;
+
+use crate::chunk::{ChunkBuilder, ChunkEntry};
+use crate::error::Result;
+use crate::store::{
+    Applied, Changes, ConsumerRecord, DatasetRecord, EntityLookup, IdempotencyRecord, Snapshot, Store, Version,
+};
+use crate::tail::{Inner, TailDataset};
+use crate::types::{Keep, Op, Retention};
+
+/// What a seal needs to know beside the tail.
+pub struct Sealing {
+    /// The size to which entries are packed, in bytes.
+    pub chunk_bytes: usize,
+    /// The retention of datasets that have none of their own.
+    pub retention: Retention,
+    /// Idempotency ids used before this are forgotten.
+    pub forget_before_ms: u64,
+}
+
+/// Trailing small chunks that make a merge worth its while.
+pub const MERGE_RUN: u32 = 8;
+/// Expired idempotency ids that are forgotten per seal, at most.
+const FORGET_PER_SEAL: usize = 100_000;
+
+/// What precedes an entry: its entity's previous version, and when its life began.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    prev: u64,
+    prev_bytes: u64,
+    prev_delete: bool,
+    born: u64,
+    reborn: bool,
+}
+
+/// The batch that seals a tail.
+///
+/// # Errors
+///
+/// Those of the index store.
+pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Changes<'s>> {
+    let snapshot = store.snapshot();
+    let applied = snapshot.applied()?;
+    let mut changes = store.changes(tail.bytes);
+    let mut ids: Vec<u64> = tail.datasets.keys().copied().collect();
+    ids.sort_unstable();
+    let mut lookup = snapshot.entity_lookup();
+    for id in ids {
+        let part = &tail.datasets[&id];
+        let mut seal = DatasetSeal { snapshot: &snapshot, lookup: &mut lookup, changes: &mut changes, tail, sealing };
+        seal.dataset(id, part, applied.key)?;
+    }
+    consumers(&snapshot, &mut changes, tail)?;
+    for (id, used) in &tail.idempotency {
+        let (hash, first, last, time_ms) = (used.hash, used.first, used.last, used.time_ms);
+        changes.put_idempotency(id, &IdempotencyRecord { hash, first, last, time_ms })?;
+    }
+    forget(&snapshot, &mut changes, tail, sealing.forget_before_ms)?;
+    changes.set_applied(&Applied { key: tail.last_key, segment: tail.end.segment, offset: tail.end.offset })?;
+    Ok(changes)
+}
+
+struct DatasetSeal<'c, 's, 'l> {
+    snapshot: &'c Snapshot<'s>,
+    lookup: &'c mut EntityLookup<'l>,
+    changes: &'c mut Changes<'s>,
+    tail: &'c Inner,
+    sealing: &'c Sealing,
+}
+
+impl DatasetSeal<'_, '_, '_> {
+    fn dataset(&mut self, id: u64, part: &TailDataset, applied: u64) -> Result<()> {
+        let known = self.snapshot.record(id)?;
+        if part.deleted.is_some() {
+            if let Some(record) = known {
+                if self.snapshot.name(&record.name)? == Some(id) {
+                    self.changes.delete_name(&record.name);
+                }
+                self.changes.delete_dataset(self.snapshot, id)?;
+            }
+            return Ok(());
+        }
+        let mut record = match (known, &part.created) {
+            (Some(record), _) => record,
+            (None, Some(name)) => {
+                self.changes.put_name(name, id);
+                DatasetRecord { id, name: name.to_vec(), created_ms: self.time_of(part), ..DatasetRecord::default() }
+            }
+            // Deleted by a tail that was sealed before; what came after is nobody's.
+            (None, None) => return Ok(()),
+        };
+        if let Some(set) = part.retention.newest() {
+            record.retention = *set;
+        }
+        let before = self.versions(part, &mut record, applied)?;
+        self.chunks(part, &mut record, &before);
+        self.retention(part, &mut record);
+        self.changes.put_record(&record)
+    }
+
+    fn time_of(&self, part: &TailDataset) -> u64 {
+        part.entries().first().map_or(self.tail.last_time_ms, |entry| self.tail.frames[entry.frame as usize].time_ms)
+    }
+
+    /// Writes index rows and marks, entity by entity, and finds what precedes each entry.
+    fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord, applied: u64) -> Result<Vec<Before>> {
+        let first = part.entries().first().map_or(0, |entry| entry.key);
+        let mut before = vec![Before::default(); part.entries().len()];
+        let mut entities: Vec<&Bytes> = part.entities().collect();
+        entities.sort_unstable();
+        for entity in entities {
+            let mut previous = match record.seq {
+                // Nothing of this dataset is sealed yet.
+                0 => None,
+                _ => self.lookup.seek(record.id, entity, applied)?,
+            };
+            let mut next = part.oldest(entity);
+            while let Some(entry) = next {
+                let row = follow(previous.as_ref(), entry.key, entry.is_delete());
+                if let Some(previous) = &previous {
+                    self.changes.put_mark(record.id, previous.key, entry.key);
+                    record.superseding += 1;
+                    record.superseded_bytes += previous.bytes;
+                    if previous.op == Op::Delete {
+                        record.tombstones = record.tombstones.saturating_sub(1);
+                        record.tombstone_bytes = record.tombstone_bytes.saturating_sub(previous.bytes);
+                    }
+                }
+                let payload_len = (entry.payload.1 - entry.payload.0) as usize;
+                let (op, born, reborn, bytes) = (entry.op, row.born, row.reborn, entry.bytes());
+                let version = Version { key: entry.key, op, born, reborn, payload_len, bytes };
+                self.changes.put_version(record.id, entity, &version);
+                if entry.is_delete() {
+                    record.tombstones += 1;
+                    record.tombstone_bytes += entry.bytes();
+                }
+                before[part.entries().partition_point(|other| other.key < entry.key)] = row;
+                debug_assert!(entry.key >= first);
+                previous = Some(version);
+                next = part.newer(entry);
+            }
+        }
+        Ok(before)
+    }
+
+    /// Packs the entries into chunks.
+    fn chunks(&mut self, part: &TailDataset, record: &mut DatasetRecord, before: &[Before]) {
+        let mut builder = ChunkBuilder::new();
+        let mut packed = 0u32;
+        let mut last_is_small = false;
+        for (entry, before) in part.entries().iter().zip(before) {
+            let frame = &self.tail.frames[entry.frame as usize];
+            let row = ChunkEntry {
+                key: entry.key,
+                op: entry.op,
+                last: entry.last,
+                prev: before.prev,
+                prev_bytes: before.prev_bytes,
+                prev_delete: before.prev_delete,
+                born: before.born,
+                reborn: before.reborn,
+                time_ms: frame.time_ms,
+                origin: frame.origin(),
+                entity: frame.part(entry.entity),
+                payload: frame.part(entry.payload),
+            };
+            if is_full(&builder, &row, self.sealing.chunk_bytes) {
+                self.put(record, std::mem::take(&mut builder));
+                (packed, last_is_small) = (packed + 1, false);
+            }
+            builder.push(&row);
+            record.seq += 1;
+            record.seq_bytes += entry.bytes();
+            record.entries += 1;
+            record.bytes += entry.bytes();
+            (record.head, record.head_time_ms) = (entry.key, frame.time_ms);
+        }
+        if builder.count() > 0 {
+            last_is_small = builder.bytes() < self.sealing.chunk_bytes / 2;
+            self.put(record, builder);
+            packed += 1;
+        }
+        record.small_run = match (packed, last_is_small) {
+            (0, _) => record.small_run,
+            (_, false) => 0,
+            (1, true) => record.small_run + 1,
+            (_, true) => 1,
+        };
+    }
+
+    fn put(&mut self, record: &DatasetRecord, builder: ChunkBuilder) {
+        let (bytes, meta) = builder.finish();
+        self.changes.put_chunk(record.id, &meta.with_seq(record.seq, record.seq_bytes), &bytes);
+    }
+
+    /// Queues the dataset if a cap is exceeded, and sets when its retention by age is due.
+    fn retention(&mut self, part: &TailDataset, record: &mut DatasetRecord) {
+        let retention = record.retention.unwrap_or(self.sealing.retention);
+        if record.small_run >= MERGE_RUN || is_over(record, &retention) || !part.retention.is_empty() {
+            self.changes.put_work(record.id);
+        }
+        if let Some(age_ms) = age_of(record, &retention)
+            && record.due_ms == 0
+        {
+            record.due_ms = self.time_of(part).saturating_add(age_ms).max(1);
+            self.changes.put_due(record.due_ms, record.id);
+        }
+    }
+}
+
+/// Whether an entry begins another chunk.
+pub fn is_full(builder: &ChunkBuilder, next: &ChunkEntry<'_>, chunk_bytes: usize) -> bool {
+    builder.count() > 0
+        && (builder.bytes() + ChunkBuilder::bytes_of(next) > chunk_bytes
+            || builder.count() >= crate::limits::MAX_CHUNK_ENTRIES)
+}
+
+/// Whether a cap in entries or bytes is exceeded by enough to compact in the background: a tenth, so that a chunk is not
+/// rewritten for every entry.
+pub fn is_over(record: &DatasetRecord, retention: &Retention) -> bool {
+    let over = |cap: Option<u64>, count: u64| cap.is_some_and(|cap| count > cap.saturating_add(cap / 10));
+    match retention.keep {
+        Keep::Live => {
+            over(retention.history.entries, record.superseding)
+                || over(retention.history.bytes, record.superseded_bytes)
+                || over(retention.tombstones.entries, record.tombstones)
+                || over(retention.tombstones.bytes, record.tombstone_bytes)
+        }
+        Keep::Window => {
+            over(retention.history.entries, record.entries) || over(retention.history.bytes, record.bytes)
+        }
+    }
+}
+
+/// The shortest age at which something of the dataset is due, if anything can be.
+pub fn age_of(record: &DatasetRecord, retention: &Retention) -> Option<u64> {
+    let history = retention.history.age_ms.filter(|_| match retention.keep {
+        Keep::Live => record.superseding > 0,
+        Keep::Window => record.entries > 0,
+    });
+    let tombstones = retention.tombstones.age_ms.filter(|_| retention.keep == Keep::Live && record.tombstones > 0);
+    history.into_iter().chain(tombstones).min()
+}
+
+/// What precedes an entry at `key`, given its entity's previous version.
+fn follow(previous: Option<&Version>, key: u64, is_delete: bool) -> Before {
+    let Some(previous) = previous else { return Before { born: key, ..Before::default() } };
+    let prev_delete = previous.op == Op::Delete;
+    let (born, reborn) = match (prev_delete, is_delete) {
+        (true, false) => (key, true),
+        _ => (previous.born, previous.reborn),
+    };
+    Before { prev: previous.key, prev_bytes: previous.bytes, prev_delete, born, reborn }
+}
+
+fn consumers(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner) -> Result<()> {
+    for ((id, name), acked) in &tail.consumers {
+        let is_deleted = tail.datasets.get(id).is_some_and(|part| part.deleted.is_some());
+        match acked.newest() {
+            Some(Some(position)) if !is_deleted => {
+                let before = snapshot.consumer(*id, name)?.map_or(0, |record| record.position);
+                let position = before.max(*position);
+                changes.put_consumer(*id, name, &ConsumerRecord { position, time_ms: tail.last_time_ms })?;
+            }
+            _ => changes.delete_consumer(*id, name),
+        }
+    }
+    Ok(())
+}
+
+/// Forgets idempotency ids that were used too long ago.
+fn forget(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner, before_ms: u64) -> Result<()> {
+    let Some(upto_ms) = before_ms.checked_sub(1) else { return Ok(()) };
+    for (time_ms, id) in snapshot.expired(upto_ms, FORGET_PER_SEAL)? {
+        let used_since = tail.idempotency.contains_key(&id)
+            || snapshot.idempotency(&id)?.is_some_and(|record| record.time_ms > time_ms);
+        match used_since {
+            true => changes.delete_expiry(&id, time_ms),
+            false => changes.delete_idempotency(&id, time_ms),
+        }
+    }
+    Ok(())
+}
+

@@ -12,6 +12,8 @@ mod codec;
 mod cursor;
 mod engine;
 mod error;
+#[cfg(test)]
+mod golden;
 mod limits;
 #[allow(dead_code)]
 mod meta;

@@ -81,7 +81,7 @@ fn encode(entries: &[ChunkEntry<'_>]) -> (Vec<u8>, ChunkMeta) {
     let mut builder = ChunkBuilder::new();
     for entry in entries {
         let before = builder.bytes();
-        builder.push(entry);
+        builder.push(entry).unwrap();
         assert!(builder.bytes() <= before + ChunkBuilder::bytes_of(entry));
     }
     assert_eq!(builder.count(), entries.len());
@@ -111,6 +111,38 @@ fn golden_chunks_are_written_and_read_as_ever() {
     let row = meta.with_seq(12, 3_456).encode();
     golden::check("chunk-meta.bin", &row);
     assert_eq!(ChunkMeta::decode(&row), Ok(meta.with_seq(12, 3_456)));
+}
+
+#[test]
+fn a_builder_refuses_what_would_not_decode() {
+    let long = vec![0; MAX_ENTITY_BYTES + 1];
+    let second = ChunkEntry { key: 5, born: 5, time_ms: 10, ..PLAIN };
+    let mut builder = ChunkBuilder::new();
+    builder.push(&ChunkEntry { key: 4, born: 4, time_ms: 10, ..PLAIN }).unwrap();
+    let bytes = builder.bytes();
+    for wrong in [
+        ChunkEntry { key: 4, born: 4, ..second },
+        ChunkEntry { key: MAX_KEY + 1, ..second },
+        ChunkEntry { time_ms: 9, ..second },
+        ChunkEntry { prev: 5, ..second },
+        ChunkEntry { prev: 1, prev_bytes: 1 << 40, ..second },
+        ChunkEntry { prev_bytes: 1, ..second },
+        ChunkEntry { prev_delete: true, ..second },
+        ChunkEntry { born: 0, ..second },
+        ChunkEntry { born: 6, ..second },
+        ChunkEntry { origin: Some(&long[..256]), ..second },
+        ChunkEntry { entity: b"", ..second },
+        ChunkEntry { entity: &long, ..second },
+        ChunkEntry { op: Op::Delete, payload: b"p", ..second },
+    ] {
+        assert!(builder.push(&wrong).is_err(), "{wrong:?}");
+        assert_eq!((builder.count(), builder.bytes()), (1, bytes));
+    }
+    for key in 5..MAX_CHUNK_ENTRIES as u64 + 4 {
+        builder.push(&ChunkEntry { key, born: key, ..second }).unwrap();
+    }
+    assert!(builder.push(&ChunkEntry { key: 1 << 20, ..second }).is_err());
+    assert_eq!(decode(&builder.finish().0).unwrap().len(), MAX_CHUNK_ENTRIES);
 }
 
 #[test]
@@ -224,6 +256,7 @@ fn hostile_headers_are_refused() {
         vec![1, 0, 1, 1 | BORN_HERE | PREV_DELETE, 0, 1, 0, b'e'],
         vec![1, 0, 1, 1 | BORN_HERE | HAS_ORIGIN, 0, 0, 1, 0, b'e'],
         vec![1, 0, 1, 1 | BORN_HERE, 0, 0, 1, b'p'],
+        vec![1, 0, 1, 3 | BORN_HERE, 0, 1, 1, b'e', b'p'],
         vec![1, 0, 2, 1, 2, 0, 1, 0, b'e'],
         vec![1, 0, 2, 1, 0, 0, 1, 0, b'e'],
         vec![1, 0, 2, 1 | BORN_HERE | HAS_PREV, 2, 0, 0, 1, 0, b'e'],
@@ -283,6 +316,7 @@ fn any_entries() -> impl Strategy<Value = Vec<Owned>> {
             let prev_delete = has_prev && prev_delete;
             let entry =
                 ChunkEntry { key: gap, op, last, prev, prev_bytes, prev_delete, born, reborn, time_ms, ..PLAIN };
+            let payload = if op == Op::Delete { Vec::new() } else { payload };
             Owned { entry, origin, entity, payload }
         },
     );

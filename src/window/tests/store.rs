@@ -1,0 +1,153 @@
+//! One dataset, as simply as can be: keys from 1 on without holes, and every past state.
+
+use std::collections::BTreeMap;
+
+use crate::window::Floors;
+
+/// What is physically there of one entry.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    pub entity: u8,
+    /// None for a delete.
+    pub value: Option<u32>,
+    pub born: u64,
+    pub reborn: bool,
+}
+
+/// A rule that a play can leave out, to see that it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A read from nothing is stale by its first bound, not by its moved one.
+    StaleFirstBound,
+    /// A position below the floor is stale.
+    StalePosition,
+    /// The bound moves when F passes it.
+    MoveBound,
+    /// Deletes are sent once the bound has moved.
+    ElideBound,
+    /// Deletes of reborn entities are sent.
+    ElideReborn,
+    /// A tombstone goes after all older versions of its entity.
+    TombstoneLast,
+    /// F moves to the successor of what was dropped.
+    HistoryAtSuccessor,
+    /// An entry is skipped only if its successor is within the bound.
+    SkipWithinBound,
+    /// What a client has seen is told by where this window began, not by where its first one did.
+    StartOfWindow,
+    /// Another view in the middle of an `Every` window begins a new window.
+    ViewBeginsWindow,
+}
+
+pub type State = BTreeMap<u8, u32>;
+
+#[derive(Debug)]
+pub struct Store {
+    pub without: Option<Rule>,
+    pub log: BTreeMap<u64, Row>,
+    /// Superseded key -> its successor's key.
+    pub mark: BTreeMap<u64, u64>,
+    /// Entity -> key of its newest entry, tombstones included while known.
+    newest: BTreeMap<u8, u64>,
+    pub visible: u64,
+    pub floors: Floors,
+    /// `past[k]` is the state as of key k.
+    pub past: Vec<State>,
+}
+
+impl Store {
+    pub fn new(without: Option<Rule>) -> Store {
+        Store {
+            without,
+            log: BTreeMap::new(),
+            mark: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            visible: 0,
+            floors: Floors::default(),
+            past: vec![State::new()],
+        }
+    }
+
+    pub fn on(&self, rule: Rule) -> bool {
+        self.without != Some(rule)
+    }
+
+    pub fn append(&mut self, entity: u8, value: Option<u32>) {
+        self.visible += 1;
+        let key = self.visible;
+        let prev = self.newest.insert(entity, key);
+        let old = prev.and_then(|prev| self.log.get(&prev).copied());
+        let (born, reborn) = match (value, old) {
+            (Some(_), Some(Row { value: None, .. })) => (key, true),
+            (_, Some(old)) => (old.born, old.reborn),
+            (_, None) => (key, false),
+        };
+        self.log.insert(key, Row { entity, value, born, reborn });
+        if let Some(prev) = prev {
+            self.mark.insert(prev, key);
+        }
+        let mut state = self.past[self.past.len() - 1].clone();
+        match value {
+            Some(value) => state.insert(entity, value),
+            None => state.remove(&entity),
+        };
+        self.past.push(state);
+    }
+
+    /// Coalesces up to `upto`, leaving what `lazy` says for later, then purges tombstones up to `purge`.
+    pub fn compact(&mut self, upto: u64, purge: u64, mut lazy: impl FnMut() -> bool) {
+        let due = |mark: &BTreeMap<u64, u64>, key: &u64| mark.get(key).is_some_and(|successor| *successor <= upto);
+        for key in self.log.keys().copied().filter(|key| due(&self.mark, key)).collect::<Vec<_>>() {
+            if lazy() {
+                continue;
+            }
+            let successor = self.mark.remove(&key).unwrap_or(key);
+            self.log.remove(&key);
+            let moved = if self.on(Rule::HistoryAtSuccessor) { successor } else { key };
+            self.floors.history_floor = self.floors.history_floor.max(moved);
+        }
+        for key in self.log.range(..=purge).map(|(key, _)| *key).collect::<Vec<_>>() {
+            let Row { entity, value, .. } = self.log[&key];
+            if value.is_some() || self.newest.get(&entity) != Some(&key) {
+                continue;
+            }
+            let older = self.log.range(..key).any(|(_, row)| row.entity == entity);
+            if older && self.on(Rule::TombstoneLast) {
+                continue;
+            }
+            self.log.remove(&key);
+            self.newest.remove(&entity);
+            self.mark.retain(|_, successor| *successor != key);
+            self.floors.floor = self.floors.floor.max(key);
+            self.floors.history_floor = self.floors.history_floor.max(self.floors.floor);
+        }
+    }
+}
+
+/// A small random number generator (splitmix64), so that a seed names a play.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64, round: u64) -> Random {
+        let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ round);
+        random.below(1);
+        random
+    }
+
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % n
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    pub fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+}

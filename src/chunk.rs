@@ -105,6 +105,11 @@ impl Chunk {
         Ok(Chunk { bytes, rows })
     }
 
+    /// Its length as it is stored, before compression.
+    pub fn encoded_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How many entries it holds; at least 1.
     pub fn len(&self) -> usize {
         self.rows.len()

@@ -31,6 +31,10 @@ pub struct ChunkMeta {
     pub seq: u64,
     /// Their entities and payloads, in bytes.
     pub seq_bytes: u64,
+    /// Entries that are dropped, but still lie in the chunk.
+    pub dead: u32,
+    /// Their entities and payloads, in bytes.
+    pub dead_bytes: u64,
 }
 
 impl ChunkMeta {
@@ -77,6 +81,8 @@ impl ChunkMeta {
             self.last_time_ms.saturating_sub(self.first_time_ms),
             self.seq,
             self.seq_bytes,
+            u64::from(self.dead),
+            self.dead_bytes,
         ] {
             put_varint(&mut out, value);
         }
@@ -104,8 +110,9 @@ impl ChunkMeta {
         let last_time_ms = reader.varint()?;
         let first_time_ms = last_time_ms.checked_sub(reader.varint()?).ok_or(WRONG)?;
         let (seq, seq_bytes) = (reader.varint()?, reader.varint()?);
+        let (dead, dead_bytes) = (reader.length(count as usize)? as u32, reader.varint()?);
         let keys_fit = last <= MAX_KEY && first > 0 && count > 0 && u64::from(count) - 1 <= last - first;
-        let totals_fit = seq >= u64::from(count) && seq_bytes >= bytes;
+        let totals_fit = seq >= u64::from(count) && seq_bytes >= bytes && dead_bytes <= bytes;
         if !keys_fit || !totals_fit || reader.remaining() != 0 {
             return Err(WRONG);
         }
@@ -121,6 +128,8 @@ impl ChunkMeta {
             last_time_ms,
             seq,
             seq_bytes,
+            dead,
+            dead_bytes,
         })
     }
 }

@@ -55,10 +55,8 @@ pub struct DatasetRecord {
     pub seq: u64,
     /// Their bytes.
     pub seq_bytes: u64,
-    /// Entries that are dropped, but still lie in a chunk.
-    pub dead: u64,
-    /// Their bytes.
-    pub dead_bytes: u64,
+    /// Small chunks in a row at its end: enough of them are merged.
+    pub small_run: u32,
     /// When its retention by age is due; 0 for never.
     pub due_ms: u64,
     /// Whether a window dataset lost entries, so that reading from 0 is stale for good.
@@ -72,8 +70,6 @@ pub struct DatasetRecord {
 pub struct ConsumerRecord {
     /// All up to this key is acknowledged.
     pub position: u64,
-    /// Whether it lost its lease; the history floor at that moment.
-    pub evicted: Option<u64>,
     /// When it was last acknowledged.
     pub time_ms: u64,
 }

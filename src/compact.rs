@@ -1,0 +1,238 @@
+//! Retention: floors move up, and what lies below them goes.
+//!
+//! One dataset at a time, in steps of bounded size. Each step is one atomic batch that moves the floors exactly to what
+//! it drops (F to the newest entry whose predecessor went, `floor` to the newest tombstone that went), so no reader ever
+//! finds something gone above a floor. A dropped entry leaves its index row at once, and its chunk when a quarter of that
+//! is dead; until then readers pass over it by its mark.
+
+mod history;
+mod merge;
+mod rewrite;
+mod tombstones;
+mod window;
+
+use crate::error::Result;
+use crate::seal::{MERGE_RUN, age_of};
+use crate::store::{Changes, DatasetRecord, Snapshot, Store};
+use crate::types::{CompactionReport, Keep, Retention};
+use rewrite::Dead;
+
+/// Chunk bytes that one step reads, about.
+const STEP_READ_BYTES: u64 = 4 << 20;
+/// Entries that one step drops, at most.
+const STEP_DROPS: usize = 20_000;
+
+/// What compaction goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// The retention of datasets that have none of their own.
+    pub retention: Retention,
+    /// The time that ages are measured against.
+    pub now_ms: u64,
+    /// Entries younger than this are kept for readers under way,
+    pub grace_ms: u64,
+    /// up to so many bytes of history.
+    pub grace_bytes: u64,
+    /// Bytes of history that consumers may hold back.
+    pub consumer_bytes: u64,
+    /// The size to which chunks are packed.
+    pub chunk_bytes: usize,
+}
+
+/// How one dataset's compaction ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Done {
+    /// More is due: call again.
+    pub more: bool,
+    /// Bytes of history over the caps that were held back for readers or consumers.
+    pub held_bytes: u64,
+}
+
+/// One step of a dataset's compaction.
+struct Step<'a, 's> {
+    store: &'s Store,
+    snapshot: &'a Snapshot<'s>,
+    policy: &'a Policy,
+    retention: Retention,
+    record: DatasetRecord,
+    changes: Changes<'s>,
+    dead: Dead,
+    /// No floor passes this key: consumers have not acknowledged what is above.
+    lease: u64,
+    /// Entries committed after this time stay for readers under way.
+    grace_after_ms: u64,
+    report: CompactionReport,
+    read: u64,
+    full: bool,
+    held: bool,
+}
+
+/// Trims one dataset by one step. Nothing happens to a dataset that is gone.
+///
+/// # Errors
+///
+/// Those of the index store. Nothing of the step happened then.
+pub fn step(store: &Store, id: u64, policy: &Policy, report: &mut CompactionReport) -> Result<Done> {
+    let snapshot = store.snapshot();
+    let mut changes = store.changes(1 << 20);
+    changes.delete_work(id);
+    let Some(record) = snapshot.record(id)? else {
+        store.commit(changes)?;
+        return Ok(Done::default());
+    };
+    let retention = record.retention.unwrap_or(policy.retention);
+    let held_too_much = |limit: u64| history_bytes(&record, &retention) > limit.saturating_add(cap_bytes(&retention));
+    let lease = match held_too_much(policy.consumer_bytes) {
+        true => u64::MAX,
+        false => lease(&snapshot, id)?,
+    };
+    let grace_after_ms = match held_too_much(policy.grace_bytes) {
+        true => u64::MAX,
+        false => policy.now_ms.saturating_sub(policy.grace_ms),
+    };
+    let grace_after_ms = if policy.grace_ms == 0 { u64::MAX } else { grace_after_ms };
+    let mut step = Step {
+        store,
+        snapshot: &snapshot,
+        policy,
+        retention,
+        record,
+        changes,
+        dead: Dead::default(),
+        lease,
+        grace_after_ms,
+        report: CompactionReport::default(),
+        read: 0,
+        full: false,
+        held: false,
+    };
+    match retention.keep {
+        Keep::Live => {
+            step.history()?;
+            step.tombstones()?;
+        }
+        Keep::Window => step.window()?,
+    }
+    step.rewrite()?;
+    if step.record.small_run >= MERGE_RUN && !step.full {
+        step.merge()?;
+    }
+    step.finish(report)
+}
+
+/// The lowest position that a consumer of the dataset still needs.
+fn lease(snapshot: &Snapshot<'_>, id: u64) -> Result<u64> {
+    let record = snapshot.record(id)?.unwrap_or_default();
+    let mut least = u64::MAX;
+    for consumer in snapshot.consumers_of(id) {
+        let position = consumer?.record.position;
+        // One that lost its lease holds nothing back any more.
+        if position >= record.history_floor {
+            least = least.min(position);
+        }
+    }
+    Ok(least)
+}
+
+fn history_bytes(record: &DatasetRecord, retention: &Retention) -> u64 {
+    match retention.keep {
+        Keep::Live => record.superseded_bytes,
+        Keep::Window => record.bytes,
+    }
+}
+
+fn cap_bytes(retention: &Retention) -> u64 {
+    retention.history.bytes.unwrap_or(0)
+}
+
+impl Step<'_, '_> {
+    /// Whether an entry may not be touched, since a reader or a consumer may still need what it says.
+    fn is_held(&mut self, key: u64, time_ms: u64) -> bool {
+        let held = key > self.lease || time_ms > self.grace_after_ms;
+        self.held |= held;
+        held
+    }
+
+    /// Whether the step has done its share.
+    fn is_full(&mut self) -> bool {
+        self.full |= self.read >= STEP_READ_BYTES || self.dead.len() >= STEP_DROPS;
+        self.full
+    }
+
+    /// Notes that an entry is dropped: its index row goes now.
+    fn drop_entry(&mut self, entity: &[u8], key: u64, bytes: u64) {
+        self.changes.delete_version(self.record.id, entity, key);
+        self.dead.add(key, bytes);
+        self.record.entries = self.record.entries.saturating_sub(1);
+        self.record.bytes = self.record.bytes.saturating_sub(bytes);
+    }
+
+    /// Commits the step, and sets when the dataset is due again.
+    fn finish(mut self, report: &mut CompactionReport) -> Result<Done> {
+        let (id, more) = (self.record.id, self.full);
+        if more {
+            self.changes.put_work(id);
+        }
+        let due_ms = self.next_due()?;
+        if due_ms != self.record.due_ms {
+            if self.record.due_ms > 0 {
+                self.changes.delete_due(self.record.due_ms, id);
+            }
+            if due_ms > 0 {
+                self.changes.put_due(due_ms, id);
+            }
+            self.record.due_ms = due_ms;
+        }
+        if self.report.chunks_rewritten > 0 {
+            self.record.epoch += 1;
+        }
+        self.changes.put_record(&self.record)?;
+        let held_bytes = if self.held { history_bytes(&self.record, &self.retention) } else { 0 };
+        self.store.commit(self.changes)?;
+        self.report.bytes_read += self.read;
+        add(report, &self.report);
+        Ok(Done { more, held_bytes })
+    }
+
+    /// When retention by age has something to do next; 0 for never.
+    fn next_due(&self) -> Result<u64> {
+        let now = self.policy.now_ms;
+        // What is held back now is looked at again after a while.
+        let again = if self.held { now.saturating_add((self.policy.grace_ms / 4).max(1000)) } else { u64::MAX };
+        if age_of(&self.record, &self.retention).is_none() {
+            return Ok(if self.held { again } else { 0 });
+        }
+        let id = self.record.id;
+        let (mut due, mut history_found, mut tombstone_found) = (again, false, false);
+        let history_age = self.retention.history.age_ms;
+        let tombstone_age = self.retention.tombstones.age_ms.filter(|_| self.retention.keep == Keep::Live);
+        for meta in self.snapshot.metas(id, self.record.floor.saturating_add(1)) {
+            let meta = meta?;
+            let superseding = meta.superseding > 0 || self.retention.keep == Keep::Window;
+            if let Some(age) = history_age.filter(|_| !history_found && superseding && meta.last > self.record.history_floor) {
+                due = due.min(meta.first_time_ms.saturating_add(age));
+                history_found = true;
+            }
+            if let Some(age) = tombstone_age.filter(|_| !tombstone_found && meta.deletes > 0) {
+                due = due.min(meta.first_time_ms.saturating_add(age));
+                tombstone_found = true;
+            }
+            if (history_found || history_age.is_none()) && (tombstone_found || tombstone_age.is_none()) {
+                break;
+            }
+        }
+        // A chunk's first entry may not be the one that is due: do not come back for it at once, again and again.
+        let soonest = now.saturating_add(60_000);
+        Ok(if due == u64::MAX { 0 } else { due.max(soonest.min(again)) })
+    }
+}
+
+/// Adds what one step did to what was done before.
+fn add(sum: &mut CompactionReport, step: &CompactionReport) {
+    sum.superseded_dropped += step.superseded_dropped;
+    sum.tombstones_dropped += step.tombstones_dropped;
+    sum.window_dropped += step.window_dropped;
+    sum.chunks_rewritten += step.chunks_rewritten;
+    sum.bytes_read += step.bytes_read;
+    sum.bytes_written += step.bytes_written;
+}

@@ -1,0 +1,58 @@
+//! The tombstone floor: deletes that nothing replaced go, oldest first.
+
+use super::Step;
+use super::history::Excess;
+use crate::error::Result;
+use crate::types::Op;
+
+impl Step<'_, '_> {
+    /// Moves `floor` over as many tombstones as the caps demand.
+    ///
+    /// A tombstone goes only when no older version of its entity remains. Every entry at or below F has lost its
+    /// predecessor, so the walk ends where superseding entries begin that F has not passed; above F, up to there, F moves
+    /// along, over nothing that anyone could still read.
+    pub(super) fn tombstones(&mut self) -> Result<()> {
+        let cap = self.retention.tombstones;
+        let mut excess = Excess::new(&cap, self.record.tombstones, self.record.tombstone_bytes, self.policy.now_ms);
+        let (id, snapshot) = (self.record.id, self.snapshot);
+        for meta in snapshot.metas(id, self.record.floor.saturating_add(1)) {
+            let meta = meta?;
+            if self.record.tombstones == 0 || !excess.wants(meta.first_time_ms) {
+                break;
+            }
+            let has_history = meta.last > self.record.history_floor && meta.superseding > 0;
+            if meta.deletes == 0 && !has_history {
+                continue;
+            }
+            if self.is_full() {
+                return Ok(());
+            }
+            let chunk = snapshot.read_chunk(id, meta.last)?;
+            self.read += chunk.encoded_len() as u64;
+            for entry in chunk.iter() {
+                if entry.key > self.record.history_floor && entry.prev != 0 {
+                    return Ok(());
+                }
+                let is_due = entry.op == Op::Delete && entry.key > self.record.floor;
+                if !is_due || snapshot.mark(id, entry.key)?.is_some() {
+                    continue;
+                }
+                if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms) {
+                    return Ok(());
+                }
+                let bytes = (entry.entity.len() + entry.payload.len()) as u64;
+                excess.gone(bytes);
+                self.record.tombstones = self.record.tombstones.saturating_sub(1);
+                self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
+                self.record.floor = entry.key;
+                self.record.history_floor = self.record.history_floor.max(entry.key);
+                self.drop_entry(entry.entity, entry.key, bytes);
+                self.report.tombstones_dropped += 1;
+                if self.is_full() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! `Keep::Window`: everything at or below the floor goes, newest or not.
+
+use super::Step;
+use super::history::Excess;
+use crate::error::Result;
+use crate::types::Op;
+
+impl Step<'_, '_> {
+    /// Moves both floors over as many entries as the caps demand.
+    pub(super) fn window(&mut self) -> Result<()> {
+        let cap = self.retention.history;
+        let mut excess = Excess::new(&cap, self.record.entries, self.record.bytes, self.policy.now_ms);
+        let (id, snapshot) = (self.record.id, self.snapshot);
+        for meta in snapshot.metas(id, self.record.floor.saturating_add(1)) {
+            let meta = meta?;
+            if !excess.wants(meta.first_time_ms) {
+                break;
+            }
+            if self.is_full() {
+                return Ok(());
+            }
+            let chunk = snapshot.read_chunk(id, meta.last)?;
+            self.read += chunk.encoded_len() as u64;
+            for entry in chunk.iter() {
+                if entry.key <= self.record.floor {
+                    continue;
+                }
+                let mark = snapshot.mark(id, entry.key)?;
+                // What history dropped before the dataset became a window is not there to be dropped again.
+                let is_gone = mark.is_some_and(|next| next <= self.record.history_floor);
+                if !is_gone && (!excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms)) {
+                    return Ok(());
+                }
+                let bytes = (entry.entity.len() + entry.payload.len()) as u64;
+                if entry.prev != 0 && entry.key > self.record.history_floor {
+                    self.record.superseding = self.record.superseding.saturating_sub(1);
+                    self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);
+                }
+                if entry.op == Op::Delete && mark.is_none() {
+                    self.record.tombstones = self.record.tombstones.saturating_sub(1);
+                    self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
+                }
+                self.record.floor = entry.key;
+                self.record.history_floor = self.record.history_floor.max(entry.key);
+                self.record.window_trimmed = true;
+                if !is_gone {
+                    excess.gone(bytes);
+                    self.drop_entry(entry.entity, entry.key, bytes);
+                    self.report.window_dropped += 1;
+                }
+                if self.is_full() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

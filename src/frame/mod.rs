@@ -151,4 +151,4 @@ fn salted_crc(bytes: &[u8], place: &Place) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

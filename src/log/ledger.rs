@@ -154,15 +154,20 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// The file's path in a store's directory.
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join(FILE_NAME)
+    }
+
     /// Whether the directory has a ledger, that is, holds a store.
     pub fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool> {
-        let path = dir.join(FILE_NAME);
+        let path = Ledger::path(dir);
         vfs.exists(&path).map_err(|source| Error::io(format!("look for {}", path.display()), source))
     }
 
     /// Writes a new store's ledger: wholly there or not at all, and durable.
     pub fn create(vfs: &dyn Vfs, dir: &Path, state: LedgerState) -> Result<Ledger> {
-        let path = dir.join(FILE_NAME);
+        let path = Ledger::path(dir);
         let what = || format!("create {}", path.display());
         let bad = |Malformed(why)| Error::invalid(format!("{}: {why}", path.display()));
         let slots = [encode_slot(&state, 1).map_err(bad)?, encode_slot(&state, 2).map_err(bad)?].concat();
@@ -186,7 +191,7 @@ impl Ledger {
 
     /// Opens a store's ledger and changes nothing.
     pub fn open(vfs: &dyn Vfs, dir: &Path) -> Result<Ledger> {
-        let path = dir.join(FILE_NAME);
+        let path = Ledger::path(dir);
         let io = |source| Error::io(format!("open {}", path.display()), source);
         if !vfs.exists(&path).map_err(io)? {
             return Err(Error::damaged(path, None, "the file is missing"));
@@ -202,7 +207,7 @@ impl Ledger {
     /// What a store's ledger says, without opening it for writing; a damaged slot is reported, also if the other one
     /// makes up for it.
     pub fn inspect(vfs: &dyn Vfs, dir: &Path, report: &mut dyn FnMut(Finding)) -> Result<LedgerState> {
-        let path = dir.join(FILE_NAME);
+        let path = Ledger::path(dir);
         let io = |source| Error::io(format!("open {}", path.display()), source);
         if !vfs.exists(&path).map_err(io)? {
             return Err(Error::damaged(path, None, "the file is missing"));

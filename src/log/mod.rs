@@ -1,7 +1,16 @@
 //! The log: the only thing that is synced for each commit.
-#![allow(unused_variables)]
+//!
+//! Frames are appended to preallocated segments. Scanning, the verdict over what a scan found, and repair are three
+//! things in three places: `scan`, `recovery` and `repair`. The layout is specified in `docs/format.md`.
 
 mod ledger;
+mod names;
+mod recovery;
+mod repair;
+mod scan;
+mod segment;
+mod sync;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +20,24 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use ledger::{CleanEnd, FORMAT_VERSION, Ledger, LedgerState, Lineage, Upto};
+pub use recovery::{Cut, Recovery};
+pub use segment::{FIRST_FRAME, SegmentHeader};
+pub use sync::SyncPoint;
+pub use verify::{Scanned, scan_readonly};
 
-use crate::error::Result;
-use crate::frame::{FrameHeader, LogPos};
-use crate::types::Finding;
-use crate::vfs::Vfs;
+use crate::error::{Error, Result};
+use crate::frame::{FrameHeader, HEADER_LEN, LogPos};
+use crate::limits::MAX_SEGMENTS;
+use crate::vfs::{Vfs, is_full, write_all_at};
+use names::FileName;
+use scan::frames_len;
+use segment::{LogDir, Segment};
+use sync::Syncs;
+
+/// The directory of the log within the store's.
+const DIR_NAME: &str = "log";
+/// A buffer that grew beyond this for one group is not kept.
+const KEPT_BUFFER: usize = 4 << 20;
 
 /// Where random numbers come from (salts, ids of lineages).
 pub type Random = Arc<dyn Fn() -> io::Result<u64> + Send + Sync>;
@@ -34,11 +56,8 @@ pub struct LogOptions {
 impl LogOptions {
     /// With the operating system's random numbers.
     pub fn new(segment_bytes: u64, now_ms: u64) -> LogOptions {
-        LogOptions {
-            segment_bytes,
-            now_ms,
-            random: Arc::new(|| getrandom::u64().map_err(|e| io::Error::other(e.to_string()))),
-        }
+        let random = || getrandom::u64().map_err(|error| io::Error::other(error.to_string()));
+        LogOptions { segment_bytes, now_ms, random: Arc::new(random) }
     }
 }
 
@@ -51,7 +70,7 @@ pub struct NewFrame<'a> {
     pub body_crc: u32,
     /// How many keys it takes.
     pub count: u32,
-    /// The first of them.
+    /// The first of them: above every key before.
     pub base: u64,
     /// The time of the commit.
     pub time_ms: u64,
@@ -60,67 +79,77 @@ pub struct NewFrame<'a> {
 /// Why an append failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendError {
-    /// The disk is full. Nothing was written, certainly; the log goes on working.
+    /// There is no space. Nothing was written, certainly and durably; the log goes on working. The keys are burnt.
     NoSpace(String),
     /// Whether the frames will be found after reopening is unknown, and the log takes no more.
     Failed(String),
 }
 
-/// What opening a log found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovery {
-    /// The last key in the log (or applied before).
-    pub last_key: u64,
-    /// The next key to give out.
-    pub next_key: u64,
-    /// The last commit time known.
-    pub time_ms: u64,
-    /// Whether the store was not closed cleanly, so that a new lineage began.
-    pub lineage_changed: bool,
-    /// The torn tail that was cut off.
-    pub cut: Option<Cut>,
-}
-
-/// Bytes cut off the end of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// The segment's file.
-    pub file: PathBuf,
-    /// Where in it.
-    pub offset: u64,
-    /// How many bytes.
-    pub bytes: u64,
-    /// Where they are kept.
-    pub kept: PathBuf,
-}
-
-/// Something to sync, apart from the log's lock.
-#[derive(Clone)]
-pub struct SyncPoint {}
-
-impl SyncPoint {
-    /// Where the log ended when this was made.
-    pub fn end(&self) -> LogPos {
-        todo!()
-    }
-    /// Makes everything before [`SyncPoint::end`] durable. After one failure every sync of this log fails.
-    pub fn sync(&self) -> io::Result<()> {
-        todo!()
+impl From<AppendError> for Error {
+    fn from(error: AppendError) -> Error {
+        match error {
+            AppendError::NoSpace(what) => Error::NoSpace { what },
+            AppendError::Failed(what) => Error::Io { what, source: io::Error::other("the log takes no more writes") },
+        }
     }
 }
 
 /// Segments are not recycled while one of these is there.
-pub struct Pin {}
+pub struct Pin(#[allow(dead_code)] Arc<()>);
+
+/// A live segment.
+#[derive(Debug, Clone, Copy)]
+struct Live {
+    id: u64,
+    bytes: u64,
+}
 
 /// The open log. Lock order: the log, then the ledger.
-pub struct Log {}
+pub struct Log {
+    dir: LogDir,
+    options: LogOptions,
+    ledger: Arc<Mutex<Ledger>>,
+    store: u64,
+    /// Ascending; the last one is `current`.
+    live: Vec<Live>,
+    current: Segment,
+    /// Where the next frame goes.
+    at: u64,
+    /// The last header's own CRC.
+    chain: u32,
+    last_key: u64,
+    time_ms: u64,
+    synced: LogPos,
+    syncs: Arc<Syncs>,
+    closed: bool,
+    buffer: Vec<u8>,
+    pins: Arc<()>,
+}
 
 impl Log {
     /// Creates the log of a new store, whose ledger is there.
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: LogOptions, ledger: Arc<Mutex<Ledger>>) -> Result<Log> {
-        todo!()
+        let log_dir = LogDir { vfs, path: dir.join(DIR_NAME) };
+        let made = log_dir.vfs.create_dir_all(&log_dir.path).and_then(|()| log_dir.vfs.sync_dir(dir));
+        made.map_err(|source| log_dir.error("create", source))?;
+        let store = ledger.lock().state().store;
+        let salt = random(&options)?;
+        let capacity = options.segment_bytes.max(FIRST_FRAME);
+        let (predecessor, predecessor_end, chain) = (0, 0, 0);
+        let header = SegmentHeader { id: 1, salt, store, predecessor, predecessor_end, chain, capacity };
+        let segment = log_dir.create(header)?;
+        ledger.lock().update(|state| state.segments = vec![1])?;
+        let live = vec![Live { id: 1, bytes: segment.len }];
+        Ok(Log::at(log_dir, options, ledger, live, segment, End { at: FIRST_FRAME, chain, last_key: 0, time_ms: 0 }))
     }
-    /// Opens and recovers.
+
+    /// Opens and recovers the log. `applied` is what the index store holds; `visit` gets every frame whose keys are
+    /// above that, in order, and all of them are durable by then. The body was compared with its checksum, not parsed.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged`, with file and offset, if anything is missing or wrong that was once durable; then nothing was
+    /// changed.
     pub fn open(
         vfs: Arc<dyn Vfs>,
         dir: &Path,
@@ -129,60 +158,252 @@ impl Log {
         applied: Upto,
         visit: &mut dyn FnMut(&FrameHeader, Bytes) -> Result<()>,
     ) -> Result<(Log, Recovery)> {
-        todo!()
+        recovery::open(vfs, dir, options, ledger, applied, visit)
     }
-    /// Appends frames with one write, and returns the new end.
+
+    fn at(
+        dir: LogDir,
+        options: LogOptions,
+        ledger: Arc<Mutex<Ledger>>,
+        live: Vec<Live>,
+        current: Segment,
+        end: End,
+    ) -> Log {
+        let End { at, chain, last_key, time_ms } = end;
+        let (store, synced) = (current.header.store, current.pos(at));
+        let (syncs, closed, buffer, pins) = (Arc::default(), false, Vec::new(), Arc::default());
+        Log {
+            dir,
+            options,
+            ledger,
+            store,
+            live,
+            current,
+            at,
+            chain,
+            last_key,
+            time_ms,
+            synced,
+            syncs,
+            closed,
+            buffer,
+            pins,
+        }
+    }
+
+    /// Appends frames with one write, and returns the new end. Rolls to a new segment first if they do not fit.
     pub fn append(&mut self, frames: &[NewFrame<'_>]) -> Result<LogPos, AppendError> {
-        todo!()
+        self.check()?;
+        let total = frames_len(frames.iter().map(|frame| frame.body.len()));
+        if self.at.saturating_add(total) > self.current.limit() {
+            self.roll_for(total)?;
+        }
+        let encoded = self.encode(frames)?;
+        if let Err(error) = write_all_at(&*self.current.file, &self.buffer, self.at) {
+            return Err(self.refuse(&encoded.starts, error));
+        }
+        self.at = self.at.saturating_add(total);
+        (self.chain, self.last_key, self.time_ms) = (encoded.chain, encoded.last_key, encoded.time_ms);
+        if self.buffer.capacity() > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        Ok(self.end())
     }
+
+    /// Fills the buffer with the frames as they will stand in the current segment.
+    fn encode(&mut self, frames: &[NewFrame<'_>]) -> Result<Encoded, AppendError> {
+        let (chain, last_key, time_ms) = (self.chain, self.last_key, self.time_ms);
+        let mut encoded = Encoded { starts: Vec::with_capacity(frames.len()), chain, last_key, time_ms };
+        self.buffer.clear();
+        for frame in frames {
+            let header = FrameHeader {
+                body_len: u32::try_from(frame.body.len()).unwrap_or(u32::MAX),
+                count: frame.count,
+                base: frame.base,
+                time_ms: frame.time_ms,
+                body_crc: frame.body_crc,
+                synced: self.synced,
+                prev_crc: encoded.chain,
+            };
+            let start = self.at.saturating_add(self.buffer.len() as u64);
+            let place = self.current.header.place(start);
+            let (bytes, crc) = header.encode(&place);
+            // What recovery would not read must not be acknowledged.
+            if FrameHeader::decode(&bytes, &place).is_none() || header.base <= encoded.last_key {
+                return Err(self.fail(format!("a frame at key {} is out of bounds or out of order", frame.base)));
+            }
+            self.buffer.extend_from_slice(&bytes);
+            self.buffer.extend_from_slice(frame.body);
+            let padded = usize::try_from(start + header.frame_len() - self.at).unwrap_or(usize::MAX);
+            self.buffer.resize(padded, 0);
+            encoded.starts.push(start);
+            (encoded.chain, encoded.last_key) = (crc, header.last_key());
+            encoded.time_ms = encoded.time_ms.max(frame.time_ms);
+        }
+        Ok(encoded)
+    }
+
+    /// After a failed write: makes sure that no frame of it is ever found, as far as that can be made sure. Space that
+    /// was reserved can be overwritten also on a full disk. Only when that is durable the answer "nothing was written"
+    /// is true.
+    fn refuse(&mut self, starts: &[u64], error: io::Error) -> AppendError {
+        let what = format!("write {}: {error}", self.current.path.display());
+        let zeros = [0; HEADER_LEN];
+        let zeroed = starts.iter().try_for_each(|start| write_all_at(&*self.current.file, &zeros, *start));
+        if !is_full(&error) {
+            return self.fail(what);
+        }
+        match zeroed.and_then(|()| self.syncs.sync(&*self.current.file)) {
+            Ok(()) => AppendError::NoSpace(what),
+            Err(error) => self.fail(format!("{what}, and it could not be undone: {error}")),
+        }
+    }
+
+    /// Ends the current segment and begins a new one.
+    pub fn roll(&mut self) -> Result<(), AppendError> {
+        self.check()?;
+        self.roll_for(0)
+    }
+
+    /// The old segment is synced before the new one's header says where it ends, and the new one is durable before
+    /// the ledger names it; only then is it used.
+    fn roll_for(&mut self, frames: u64) -> Result<(), AppendError> {
+        if self.live.len() >= MAX_SEGMENTS {
+            return Err(AppendError::NoSpace(format!("{MAX_SEGMENTS} log segments wait to be sealed")));
+        }
+        if let Err(error) = self.syncs.sync(&*self.current.file) {
+            return Err(self.fail(format!("sync {}: {error}", self.current.path.display())));
+        }
+        let salt = match random(&self.options) {
+            Ok(salt) => salt,
+            Err(error) => return Err(self.fail(error.to_string())),
+        };
+        let header = SegmentHeader {
+            id: self.current.header.id.saturating_add(1),
+            salt,
+            store: self.store,
+            predecessor: self.current.header.id,
+            predecessor_end: self.at,
+            chain: self.chain,
+            capacity: self.options.segment_bytes.max(FIRST_FRAME.saturating_add(frames)),
+        };
+        let segment = match self.dir.create(header) {
+            Ok(segment) => segment,
+            Err(AppendError::NoSpace(what)) => return Err(AppendError::NoSpace(what)),
+            Err(AppendError::Failed(what)) => return Err(self.fail(what)),
+        };
+        let listed = self.ledger.lock().update(|state| state.segments.push(header.id));
+        if let Err(error) = listed {
+            return Err(self.fail(error.to_string()));
+        }
+        self.live.push(Live { id: header.id, bytes: segment.len });
+        self.current = segment;
+        self.at = FIRST_FRAME;
+        self.note_synced(self.end());
+        Ok(())
+    }
+
     /// Where the log ends.
     pub fn end(&self) -> LogPos {
-        todo!()
+        self.current.pos(self.at)
     }
+
     /// What to sync so that everything appended so far is durable.
     pub fn sync_point(&self) -> SyncPoint {
-        todo!()
+        SyncPoint::new(Arc::clone(&self.current.file), self.end(), Arc::clone(&self.syncs))
     }
+
     /// Everything before `pos` is durable: later headers say so.
     pub fn note_synced(&mut self, pos: LogPos) {
-        todo!()
+        self.synced = self.synced.max(pos);
     }
-    /// Syncs everything and marks the store as closed in the ledger. No append may follow.
+
+    /// Syncs everything and marks the store as closed in the ledger; no append can follow. Not to be called if a key
+    /// was given out at or above `next_key`.
     pub fn close(&mut self, next_key: u64) -> Result<()> {
-        todo!()
+        self.check()?;
+        self.closed = true;
+        if let Err(source) = self.syncs.sync(&*self.current.file) {
+            return Err(Error::Io { what: format!("sync {}", self.current.path.display()), source });
+        }
+        let clean = CleanEnd { next_key, last_key: self.last_key, end: self.end() };
+        let time_ms = self.time_ms;
+        self.ledger.lock().update(|state| {
+            state.clean = Some(clean);
+            state.synced_upto = state.synced_upto.max(clean.end);
+            state.lease = state.lease.max(next_key);
+            state.time_ms = state.time_ms.max(time_ms);
+        })
     }
-    /// Lets go of the segments wholly below `upto`, which must be in the index store.
+
+    /// Lets go of the segments wholly below `upto`, which must be in the index store durably. Nothing happens while
+    /// there is a [`Pin`].
     pub fn recycle(&mut self, upto: LogPos) -> Result<()> {
-        todo!()
+        let keep_from = upto.segment.min(self.current.header.id);
+        if Arc::strong_count(&self.pins) > 1 || self.live.first().is_none_or(|live| live.id >= keep_from) {
+            return Ok(());
+        }
+        self.ledger.lock().update(|state| state.segments.retain(|id| *id >= keep_from))?;
+        for live in self.live.iter().filter(|live| live.id < keep_from) {
+            self.dir.retire(live.id, self.options.segment_bytes);
+        }
+        self.live.retain(|live| live.id >= keep_from);
+        Ok(())
     }
+
     /// The live segments, ascending.
     pub fn segments(&self) -> Vec<u64> {
-        todo!()
+        self.live.iter().map(|live| live.id).collect()
     }
+
     /// Bytes of the live segments.
     pub fn log_bytes(&self) -> u64 {
-        todo!()
+        self.live.iter().map(|live| live.bytes).sum()
     }
+
     /// Blocks recycling until it is dropped.
     pub fn pin(&self) -> Pin {
-        todo!()
+        Pin(Arc::clone(&self.pins))
     }
+
     /// The file of a segment.
     pub fn path_of(&self, segment: u64) -> PathBuf {
-        todo!()
+        self.dir.file(FileName::Segment(segment))
+    }
+
+    fn check(&self) -> Result<(), AppendError> {
+        match self.syncs.failure() {
+            Some(cause) => Err(AppendError::Failed(cause)),
+            None if self.closed => Err(AppendError::Failed("the log is closed".into())),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, cause: String) -> AppendError {
+        AppendError::Failed(self.syncs.fail(cause))
     }
 }
 
-/// What a read-only scan looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Scanned {
-    /// Frames that are sound.
-    pub frames: u64,
-    /// Bytes read.
-    pub bytes: u64,
+/// What is known where a log ends.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at: u64,
+    chain: u32,
+    last_key: u64,
+    time_ms: u64,
 }
 
-/// Walks the whole log and reports every damage; changes nothing.
-pub fn scan_readonly(vfs: &dyn Vfs, dir: &Path, report: &mut dyn FnMut(Finding)) -> Result<Scanned> {
-    todo!()
+/// What a group's frames add up to.
+struct Encoded {
+    starts: Vec<u64>,
+    chain: u32,
+    last_key: u64,
+    time_ms: u64,
 }
+
+fn random(options: &LogOptions) -> Result<u64> {
+    (options.random)().map_err(|source| Error::Io { what: "get a random number".into(), source })
+}
+
+#[cfg(test)]
+mod tests;

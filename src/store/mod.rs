@@ -29,6 +29,7 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, FlushOptions, WriteOptions};
 
 pub use cache::CacheStat;
+pub use check::Checked;
 pub use chunks::Chunks;
 pub use entities::{Entities, EntityLookup};
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};

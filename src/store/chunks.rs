@@ -79,7 +79,8 @@ impl<'a> Snapshot<'a> {
     pub fn read_chunk(&self, id: u64, last: u64) -> Result<Chunk> {
         let row = keys::pair(id, last);
         let wrong = |what| self.store.malformed(Family::Chunks, &row, what);
-        let value = self.get(Family::Chunks, &row)?.ok_or_else(|| wrong(Malformed("it is missing")))?;
+        let value = self.get(Family::Chunks, &row).map_err(|error| self.store.name_blob(&row, error))?;
+        let value = value.ok_or_else(|| wrong(Malformed("it is missing")))?;
         parse_chunk(&row, &value).map_err(wrong)
     }
 }

@@ -26,8 +26,10 @@ pub(super) fn malformed(dir: &Path, family: &str, row: &[u8], what: Malformed) -
     Error::damaged(dir, None, format!("row {} of '{family}' cannot be read: {}", Hex(row), what.0))
 }
 
-/// The file of the store that a message names, if it names one.
+/// The file of the store that a message names, if it names one. What RocksDB adds about a file that "may be corrupted"
+/// is a guess, and mostly a wrong one.
 fn file_named(dir: &Path, message: &str) -> Option<PathBuf> {
+    let message = message.split("  The file ").next()?;
     message.split([' ', ',', ';', '"', '\'', '(', ')']).find_map(|word| {
         let word = word.trim_end_matches(['.', ':']);
         let name = Path::new(word).file_name()?.to_str()?;

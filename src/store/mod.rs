@@ -3,6 +3,7 @@
 //! One thread writes, in batches that are each consistent in themselves; RocksDB's own log is off, so a batch is durable
 //! with the next flush, and what was not flushed is applied again from ours.
 
+mod blobs;
 mod cache;
 mod check;
 mod chunks;
@@ -20,12 +21,15 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, FlushOptions, WriteOptions};
 
 pub use cache::CacheStat;
+pub use check::Checked;
 pub use chunks::Chunks;
 pub use entities::{Entities, EntityLookup};
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
@@ -58,6 +62,9 @@ pub struct Store {
     dir: PathBuf,
     cache: ChunkCache,
     shared: Shared,
+    /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
+    /// a walk through all blob files, so it is made once.
+    damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<(PathBuf, u64)>>>,
 }
 
 impl Store {
@@ -138,6 +145,23 @@ impl Store {
 
     fn refused(&self, what: &str, error: &rocksdb::Error) -> Error {
         errors::refused(&self.dir, what, error)
+    }
+
+    /// Puts the blob file's name into an error that concerns this row of `chunks` and names no file.
+    fn name_blob(&self, row: &[u8], error: Error) -> Error {
+        let what = match error {
+            Error::Damaged { file, offset: None, what } if file == self.dir => what,
+            other => return other,
+        };
+        let mut known = self.damaged_blobs.lock();
+        if known.len() >= 64 {
+            known.clear();
+        }
+        let found = known.entry(row.to_vec()).or_insert_with(|| blobs::damaged(&self.dir, row));
+        match found {
+            Some((file, offset)) => Error::damaged(file.as_path(), *offset, what),
+            None => Error::damaged(&self.dir, None, what),
+        }
     }
 
     fn malformed(&self, family: Family, row: &[u8], what: Malformed) -> Error {

@@ -7,13 +7,14 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
 use rocksdb::{DB, Options};
 
 use super::cache::ChunkCache;
 use super::families::Family;
 use super::record::{Applied, FORMAT_VERSION};
 use super::tuning::{self, Shared};
-use super::{Result, Store, StoreOptions, errors, keys};
+use super::{Result, Store, StoreOptions, blobs, errors, keys};
 use crate::codec::Malformed;
 use crate::error::Error;
 
@@ -69,16 +70,51 @@ impl Store {
             Err(error) => return Err(Error::io(format!("open {}", current.display()), error)),
         }
         let families = DB::list_cf(&Options::default(), dir)
-            .map_err(|error| found_damaged(dir, &errors::refused(dir, "list the index store", &error)))?;
+            .map_err(|error| found_damaged(dir, errors::refused(dir, "list the index store", &error)))?;
         for family in Family::ALL {
             if !families.iter().any(|name| name == family.name()) {
                 let what = format!("the index store has no '{}': its MANIFEST is cut or old", family.name());
                 return Err(Error::damaged(dir, None, what));
             }
         }
-        let store = connect(dir, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, &error))?;
+        let store = connect(dir, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, error))?;
+        store.check_files()?;
         store.check(at_least)?;
         Ok(store)
+    }
+
+    /// RocksDB opens a store of many files without looking at most of them, and deletes what it does not know of.
+    fn check_files(&self) -> Result<()> {
+        let tables = self.db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
+        for table in tables {
+            let file = self.dir.join(table.name.trim_start_matches('/'));
+            match fs::metadata(&file) {
+                Ok(found) if found.len() == table.size as u64 => {}
+                Ok(found) => {
+                    let what = format!("it has {} bytes, the MANIFEST says {}", found.len(), table.size);
+                    return Err(Error::damaged(file, None, what));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Err(Error::damaged(file, None, "it is missing from the index store"));
+                }
+                Err(error) => return Err(Error::io(format!("look at {}", file.display()), error)),
+            }
+        }
+        // Blob files it only counts. There may be more of them than it knows (left over by a crash), so this does not
+        // find every loss: a read finds the rest.
+        let files = blobs::files(&self.dir);
+        let bytes: u64 = files.iter().map(|(_, len)| len).sum();
+        let known = self.number(Family::Chunks, NUM_BLOBS);
+        let known_bytes = self.number(Family::Chunks, LIVE_BLOB_BYTES);
+        if (files.len() as u64) < known || bytes < known_bytes {
+            let found = files.len();
+            let what = format!(
+                "blob files are missing or cut: the MANIFEST has {known} with {known_bytes} bytes, but there are \
+                 {found} with {bytes} bytes"
+            );
+            return Err(Error::damaged(&self.dir, None, what));
+        }
+        Ok(())
     }
 
     /// Refuses what was written by a newer version or is older than the ledger.
@@ -108,6 +144,9 @@ impl Store {
     }
 }
 
+const NUM_BLOBS: &str = "rocksdb.num-blob-files";
+const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Create,
@@ -124,18 +163,17 @@ fn connect(dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
         Mode::Create | Mode::ReadWrite => DB::open_cf_descriptors(&db_options, dir, families),
     };
     let db = db.map_err(|error| errors::refused(dir, "open the index store", &error))?;
-    Ok(Store { db, dir: dir.to_path_buf(), cache: ChunkCache::new(options.cache_bytes), shared })
+    let cache = ChunkCache::new(options.cache_bytes);
+    Ok(Store { db, dir: dir.to_path_buf(), cache, shared, damaged_blobs: Mutex::default() })
 }
 
 /// What RocksDB refuses of a store that is there is damage, unless the system refused it.
-fn found_damaged(dir: &Path, error: &Error) -> Error {
+fn found_damaged(dir: &Path, error: Error) -> Error {
     match error {
-        Error::Store { cause, .. } if !cause.starts_with("IO error") => {
-            Error::damaged(dir, None, format!("the index store cannot be opened: {cause}"))
+        Error::Store { what, cause } if !cause.starts_with("IO error") => {
+            Error::damaged(dir, None, format!("{what}: {cause}"))
         }
-        Error::Damaged { file, offset, what } => Error::damaged(file, *offset, what),
-        Error::Store { what, cause } => Error::Store { what: what.clone(), cause: cause.clone() },
-        other => Error::Store { what: "open the index store".to_owned(), cause: other.to_string() },
+        other => other,
     }
 }
 

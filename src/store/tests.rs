@@ -1,1 +1,93 @@
+mod checking;
+mod damage;
+mod reads;
+mod row_keys;
+mod sizes;
 
+use std::path::Path;
+
+use super::*;
+use crate::chunk::{ChunkBuilder, ChunkEntry, ChunkMeta};
+use crate::types::Op;
+
+pub(super) const OPTIONS: StoreOptions = StoreOptions { memory: 8 << 20, cache_bytes: 1 << 20, lz4: true };
+
+/// A store in a directory of its own.
+pub(super) struct Place {
+    pub root: tempfile::TempDir,
+    pub store: Store,
+}
+
+pub(super) fn place() -> Place {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::create(&root.path().join("db"), &OPTIONS).unwrap();
+    Place { root, store }
+}
+
+pub(super) fn open(dir: &Path, at_least: u64) -> Result<Store> {
+    Store::open(dir, &OPTIONS, at_least)
+}
+
+pub(super) fn entry<'a>(key: u64, op: Op, entity: &'a [u8], payload: &'a [u8]) -> ChunkEntry<'a> {
+    ChunkEntry {
+        key,
+        op,
+        last: true,
+        prev: 0,
+        prev_bytes: 0,
+        prev_delete: false,
+        born: key,
+        reborn: false,
+        time_ms: 1_700_000_000_000 + key,
+        origin: None,
+        entity,
+        payload,
+    }
+}
+
+/// The same entry, replacing the live version at `prev` of `prev_payload` bytes.
+pub(super) fn over(entry: ChunkEntry<'_>, prev: u64, prev_payload: usize) -> ChunkEntry<'_> {
+    ChunkEntry { prev, prev_bytes: (entry.entity.len() + prev_payload) as u64, born: prev, ..entry }
+}
+
+pub(super) fn version(entry: &ChunkEntry<'_>) -> Version {
+    Version {
+        key: entry.key,
+        op: entry.op,
+        born: entry.born,
+        reborn: entry.reborn,
+        payload_len: entry.payload.len(),
+        bytes: (entry.entity.len() + entry.payload.len()) as u64,
+    }
+}
+
+/// What a seal of one dataset does: one chunk with its counts, versions and marks, and the record.
+pub(super) fn seal(changes: &mut Changes<'_>, record: &mut DatasetRecord, entries: &[ChunkEntry<'_>]) -> ChunkMeta {
+    let mut builder = ChunkBuilder::new();
+    for entry in entries {
+        builder.push(entry);
+        changes.put_version(record.id, entry.entity, &version(entry));
+        let bytes = version(entry).bytes;
+        (record.entries, record.bytes) = (record.entries + 1, record.bytes + bytes);
+        (record.seq, record.seq_bytes) = (record.seq + 1, record.seq_bytes + bytes);
+        (record.head, record.head_time_ms) = (entry.key, entry.time_ms);
+        if entry.prev != 0 {
+            changes.put_mark(record.id, entry.prev, entry.key);
+            record.superseding += 1;
+            record.superseded_bytes += entry.prev_bytes;
+        }
+        if entry.op == Op::Delete {
+            record.tombstones += 1;
+            record.tombstone_bytes += bytes;
+        }
+    }
+    let (chunk, meta) = builder.finish();
+    let meta = meta.with_seq(record.seq, record.seq_bytes);
+    changes.put_chunk(record.id, &meta, &chunk);
+    changes.put_record(record).unwrap();
+    meta
+}
+
+pub(super) fn applied(key: u64) -> Applied {
+    Applied { key, segment: 1, offset: 64 * key }
+}

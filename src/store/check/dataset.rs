@@ -1,0 +1,326 @@
+//! One dataset: chunks against their counts, the index, the marks and the record.
+//!
+//! Chunks are in key order and versions in order of entity, so they are compared by sums over a hash of each row:
+//! one pass over either, and constant memory. Only where the sums differ are rows looked up one by one, to name them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::super::chunks::parse_chunk;
+use super::super::families::Family;
+use super::super::keys;
+use super::super::record::{DatasetRecord, Version};
+use super::super::rows::{Position, Rows};
+use super::super::snapshot::Snapshot;
+use super::{Checked, Report, disagreement, finding};
+use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
+use crate::error::Result;
+use crate::types::{Keep, Op};
+
+/// A sum over hashes: the same for the same rows in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sum {
+    rows: u64,
+    hash: u64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, row: impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        row.hash(&mut hasher);
+        self.rows += 1;
+        self.hash = self.hash.wrapping_add(hasher.finish());
+    }
+}
+
+/// What one pass found, to be compared with what the other did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Totals {
+    /// Entries that the index has (or must have).
+    versions: Sum,
+    /// Pairs of superseded and superseding key, above the history floor.
+    links: Sum,
+    superseding: u64,
+    superseded_bytes: u64,
+    last: u64,
+    seq: u64,
+    seq_bytes: u64,
+    /// Whether something could not be read, so that the totals mean nothing.
+    broken: bool,
+}
+
+/// One dataset while it is checked.
+pub(super) struct Dataset<'c> {
+    pub(super) snapshot: &'c Snapshot<'c>,
+    pub(super) record: &'c DatasetRecord,
+}
+
+impl Snapshot<'_> {
+    /// Checks one dataset in both directions: every entry of a chunk has its version in the index (unless it was
+    /// dropped and only waits for its chunk to be rewritten) and every version its entry; every mark its entry and
+    /// every superseded entry its mark; chunks their counts; and the record all sums.
+    pub fn check_dataset(&self, record: &DatasetRecord, checked: &mut Checked, report: &mut Report<'_>) {
+        let dataset = Dataset { snapshot: self, record };
+        checked.datasets += 1;
+        let chunks = dataset.read_chunks(checked, report);
+        let index = dataset.read_index(checked, report);
+        if !chunks.broken && !index.broken {
+            if chunks.versions != index.versions {
+                dataset.compare_versions(report);
+            }
+            if chunks.links != index.links {
+                dataset.compare_links(report);
+            }
+        }
+        if !chunks.broken {
+            dataset.agree("superseding entries", record.superseding, chunks.superseding, report);
+            dataset.agree("bytes superseded", record.superseded_bytes, chunks.superseded_bytes, report);
+            if chunks.last > 0 {
+                dataset.agree("entries ever appended", record.seq, chunks.seq, report);
+                dataset.agree("bytes ever appended", record.seq_bytes, chunks.seq_bytes, report);
+            }
+            if chunks.last > record.head {
+                let what = format!("its head is {}, but it has an entry at key {}", record.head, chunks.last);
+                report(disagreement(self, record, Some(chunks.last), what));
+            }
+        }
+    }
+}
+
+impl Dataset<'_> {
+    /// At or below this key a window dataset has dropped everything.
+    pub(super) fn window_floor(&self) -> u64 {
+        let window = self.record.retention.is_some_and(|retention| retention.keep == Keep::Window);
+        if window || self.record.window_trimmed { self.record.floor } else { 0 }
+    }
+
+    /// Whether an entry may be gone from the index and still lie in its chunk.
+    pub(super) fn may_be_dropped(&self, entry: &ChunkEntry<'_>, successor: Option<u64>) -> bool {
+        let record = self.record;
+        successor.is_some_and(|successor| successor <= record.history_floor)
+            || (entry.op == Op::Delete && entry.key <= record.floor)
+            || entry.key <= self.window_floor()
+    }
+
+    /// Whether a superseded entry must have a mark, and a mark its superseding entry.
+    pub(super) fn must_be_linked(&self, old: u64, successor: u64) -> bool {
+        old != 0 && successor > self.record.history_floor && old > self.window_floor()
+    }
+
+    pub(super) fn report(&self, key: u64, what: impl Into<String>, report: &mut Report<'_>) {
+        report(disagreement(self.snapshot, self.record, Some(key), what.into()));
+    }
+
+    fn agree(&self, what: &str, recorded: u64, found: u64, report: &mut Report<'_>) {
+        if recorded != found {
+            let what = format!("its record says {recorded} {what}, but there are {found}");
+            report(disagreement(self.snapshot, self.record, None, what));
+        }
+    }
+
+    /// Walks chunks, their counts and the marks together; all three are in key order.
+    fn read_chunks(&self, checked: &mut Checked, report: &mut Report<'_>) -> Totals {
+        let id = self.record.id;
+        let mut pass =
+            ChunkPass { dataset: self, marks: Some(self.snapshot.marks(id, 0)), mark: None, totals: Totals::default() };
+        pass.next_mark(report);
+        let mut metas = self.snapshot.metas(id, 0).peekable();
+        let mut metas_broken = false;
+        let mut at = Position::new(self.snapshot, Family::Chunks, Some(keys::dataset_range(id)));
+        at.seek_first();
+        loop {
+            if let Some(Err(error)) = metas.next_if(Result::is_err) {
+                report(finding(&error, Some(self.record)));
+                metas_broken = true;
+            }
+            let meta = metas.peek().and_then(|meta| meta.as_ref().ok()).copied();
+            let chunk = match self.chunk_at(&at, meta, checked) {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    report(finding(&error, Some(self.record)));
+                    pass.totals.broken = true;
+                    // Where the next chunk begins is known from the counts alone.
+                    let Some(meta) = meta else { break };
+                    metas.next();
+                    at.seek(&keys::pair(id, meta.last.saturating_add(1)));
+                    continue;
+                }
+            };
+            match (meta, chunk) {
+                (None, None) => break,
+                (Some(meta), chunk) if chunk.as_ref().is_none_or(|chunk| meta.last < chunk.last_key()) => {
+                    self.report(meta.last, "a chunk's counts are there, but not the chunk", report);
+                    pass.totals.broken = true;
+                    metas.next();
+                }
+                (meta, Some(chunk)) => {
+                    let meta = meta.filter(|meta| meta.last == chunk.last_key());
+                    if meta.is_none() && !metas_broken {
+                        self.report(chunk.last_key(), "a chunk is there, but not its counts", report);
+                    }
+                    pass.chunk(&chunk, meta, report);
+                    checked.chunks += 1;
+                    checked.entries += chunk.len() as u64;
+                    if meta.is_some() {
+                        metas.next();
+                    }
+                    at.next();
+                }
+                (Some(_), None) => break, // taken by the arm above
+            }
+        }
+        while pass.mark.is_some() {
+            pass.mark_without_entry(report);
+        }
+        pass.totals
+    }
+
+    /// The chunk here. An error names the chunk that `meta` announces, which is the one that could not be read.
+    fn chunk_at(&self, at: &Position<'_>, meta: Option<ChunkMeta>, checked: &mut Checked) -> Result<Option<Chunk>> {
+        let store = self.snapshot.store;
+        match at.row() {
+            Ok(Some((row, value))) => {
+                checked.bytes += (row.len() + value.len()) as u64;
+                parse_chunk(row, value).map(Some).map_err(|what| store.malformed(Family::Chunks, row, what))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(match meta {
+                Some(meta) => store.name_blob(&keys::pair(self.record.id, meta.last), error),
+                None => error,
+            }),
+        }
+    }
+
+    /// Walks the versions, and checks what the record says of them.
+    fn read_index(&self, checked: &mut Checked, report: &mut Report<'_>) -> Totals {
+        let mut totals = Totals::default();
+        let (mut entries, mut bytes, mut tombstones, mut tombstone_bytes) = (0, 0, 0, 0);
+        let mut entity = None;
+        for row in self.snapshot.all_versions(self.record.id) {
+            let (name, version) = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    report(finding(&error, Some(self.record)));
+                    totals.broken = true;
+                    break;
+                }
+            };
+            totals.versions.add((&name[..], stored(&version)));
+            (entries, bytes) = (entries + 1, bytes + version.bytes);
+            checked.bytes += name.len() as u64 + 24;
+            if version.op == Op::Delete && entity.as_ref() != Some(&name) {
+                (tombstones, tombstone_bytes) = (tombstones + 1, tombstone_bytes + version.bytes);
+            }
+            entity = Some(name);
+        }
+        for mark in self.snapshot.marks(self.record.id, 0) {
+            match mark {
+                Ok((old, successor)) if self.must_be_linked(old, successor) => totals.links.add((old, successor)),
+                Ok(_) => {}
+                Err(_) => totals.broken = true, // reported by the pass over chunks
+            }
+        }
+        if !totals.broken {
+            self.agree("entries", self.record.entries, entries, report);
+            self.agree("bytes", self.record.bytes, bytes, report);
+            self.agree("tombstones", self.record.tombstones, tombstones, report);
+            self.agree("bytes of tombstones", self.record.tombstone_bytes, tombstone_bytes, report);
+        }
+        totals
+    }
+}
+
+/// What the index keeps of an entry, for its hash.
+pub(super) fn stored(version: &Version) -> (u64, u8, u64, bool, usize) {
+    (version.key, version.op as u8, version.born, version.reborn, version.payload_len)
+}
+
+/// The same of an entry in a chunk.
+pub(super) fn stored_of(entry: &ChunkEntry<'_>) -> (u64, u8, u64, bool, usize) {
+    (entry.key, entry.op as u8, entry.born, entry.reborn, entry.payload.len())
+}
+
+/// The pass over chunks in key order, with the marks beside.
+struct ChunkPass<'c> {
+    dataset: &'c Dataset<'c>,
+    /// None once they cannot be read.
+    marks: Option<Rows<'c, (u64, u64)>>,
+    mark: Option<(u64, u64)>,
+    totals: Totals,
+}
+
+impl ChunkPass<'_> {
+    fn chunk(&mut self, chunk: &Chunk, meta: Option<ChunkMeta>, report: &mut Report<'_>) {
+        let dataset = self.dataset;
+        if chunk.first_key() <= self.totals.last {
+            dataset.report(chunk.first_key(), "chunks overlap or are out of order", report);
+        }
+        if let Some(meta) = meta {
+            if ChunkMeta::of(chunk.iter()).with_seq(meta.seq, meta.seq_bytes) != meta {
+                dataset.report(meta.last, "a chunk's counts are not those of its entries", report);
+            }
+            let (least, least_bytes) =
+                (self.totals.seq + u64::from(meta.count), self.totals.seq_bytes.saturating_add(meta.bytes));
+            if meta.seq < least || meta.seq_bytes < least_bytes {
+                dataset.report(meta.last, "a chunk's running totals do not follow those before it", report);
+            }
+            (self.totals.seq, self.totals.seq_bytes) = (meta.seq, meta.seq_bytes);
+        }
+        self.totals.last = self.totals.last.max(chunk.last_key());
+        for entry in chunk.iter() {
+            self.entry(&entry, report);
+        }
+    }
+
+    fn entry(&mut self, entry: &ChunkEntry<'_>, report: &mut Report<'_>) {
+        while self.mark.is_some_and(|(old, _)| old < entry.key) {
+            self.mark_without_entry(report);
+        }
+        let successor = self.mark.filter(|(old, _)| *old == entry.key).map(|(_, successor)| successor);
+        if successor.is_some() {
+            self.next_mark(report);
+        }
+        let dataset = self.dataset;
+        let indexed = !dataset.may_be_dropped(entry, successor)
+            || match dataset.snapshot.version_at_or_below(dataset.record.id, entry.entity, entry.key) {
+                Ok(version) => version.is_some_and(|version| version.key == entry.key),
+                Err(_) => {
+                    self.totals.broken = true; // reported by the pass over the index
+                    false
+                }
+            };
+        if indexed {
+            self.totals.versions.add((entry.entity, stored_of(entry)));
+        }
+        if dataset.must_be_linked(entry.prev, entry.key) {
+            self.totals.links.add((entry.prev, entry.key));
+        }
+        if entry.prev != 0 && entry.key > dataset.record.history_floor {
+            self.totals.superseding += 1;
+            self.totals.superseded_bytes += entry.prev_bytes;
+        }
+    }
+
+    fn mark_without_entry(&mut self, report: &mut Report<'_>) {
+        // Where a chunk could not be read, its entries' marks prove nothing.
+        if let Some((old, successor)) = self.mark
+            && !self.totals.broken
+        {
+            let what = format!("it is marked as superseded by key {successor}, but no chunk has it");
+            self.dataset.report(old, what, report);
+        }
+        self.next_mark(report);
+    }
+
+    fn next_mark(&mut self, report: &mut Report<'_>) {
+        self.mark = match self.marks.as_mut().and_then(Iterator::next) {
+            Some(Ok(mark)) => Some(mark),
+            Some(Err(error)) => {
+                report(finding(&error, Some(self.dataset.record)));
+                self.totals.broken = true;
+                self.marks = None;
+                None
+            }
+            None => None,
+        };
+    }
+}

@@ -209,7 +209,9 @@ impl Step<'_, '_> {
         for meta in self.snapshot.metas(id, self.record.floor.saturating_add(1)) {
             let meta = meta?;
             let superseding = meta.superseding > 0 || self.retention.keep == Keep::Window;
-            if let Some(age) = history_age.filter(|_| !history_found && superseding && meta.last > self.record.history_floor) {
+            if let Some(age) =
+                history_age.filter(|_| !history_found && superseding && meta.last > self.record.history_floor)
+            {
                 due = due.min(meta.first_time_ms.saturating_add(age));
                 history_found = true;
             }

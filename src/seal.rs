@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::chunk::{ChunkBuilder, ChunkEntry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{
     Applied, Changes, ConsumerRecord, DatasetRecord, EntityLookup, IdempotencyRecord, Snapshot, Store, Version,
 };
@@ -98,7 +98,7 @@ impl DatasetSeal<'_, '_, '_> {
             record.retention = *set;
         }
         let before = self.versions(part, &mut record, applied)?;
-        self.chunks(part, &mut record, &before);
+        self.chunks(part, &mut record, &before)?;
         self.retention(part, &mut record);
         self.changes.put_record(&record)
     }
@@ -149,7 +149,7 @@ impl DatasetSeal<'_, '_, '_> {
     }
 
     /// Packs the entries into chunks.
-    fn chunks(&mut self, part: &TailDataset, record: &mut DatasetRecord, before: &[Before]) {
+    fn chunks(&mut self, part: &TailDataset, record: &mut DatasetRecord, before: &[Before]) -> Result<()> {
         let mut builder = ChunkBuilder::new();
         let mut packed = 0u32;
         let mut last_is_small = false;
@@ -173,7 +173,10 @@ impl DatasetSeal<'_, '_, '_> {
                 self.put(record, std::mem::take(&mut builder));
                 (packed, last_is_small) = (packed + 1, false);
             }
-            builder.push(&row);
+            builder.push(&row).map_err(|wrong| {
+                let what = format!("the entry at key {} of dataset {} cannot be: {}", row.key, record.id, wrong.0);
+                Error::damaged(self.snapshot.dir(), None, what)
+            })?;
             record.seq += 1;
             record.seq_bytes += entry.bytes();
             record.entries += 1;
@@ -191,6 +194,7 @@ impl DatasetSeal<'_, '_, '_> {
             (1, true) => record.small_run + 1,
             (_, true) => 1,
         };
+        Ok(())
     }
 
     fn put(&mut self, record: &DatasetRecord, builder: ChunkBuilder) {
@@ -231,9 +235,7 @@ pub fn is_over(record: &DatasetRecord, retention: &Retention) -> bool {
                 || over(retention.tombstones.entries, record.tombstones)
                 || over(retention.tombstones.bytes, record.tombstone_bytes)
         }
-        Keep::Window => {
-            over(retention.history.entries, record.entries) || over(retention.history.bytes, record.bytes)
-        }
+        Keep::Window => over(retention.history.entries, record.entries) || over(retention.history.bytes, record.bytes),
     }
 }
 
@@ -286,4 +288,3 @@ fn forget(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner, befo
     }
     Ok(())
 }
-

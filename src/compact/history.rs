@@ -36,8 +36,7 @@ impl Step<'_, '_> {
     /// Moves F over as many superseding entries as the caps demand, and drops what each of them replaced.
     pub(super) fn history(&mut self) -> Result<()> {
         let cap = self.retention.history;
-        let mut excess =
-            Excess::new(&cap, self.record.superseding, self.record.superseded_bytes, self.policy.now_ms);
+        let mut excess = Excess::new(&cap, self.record.superseding, self.record.superseded_bytes, self.policy.now_ms);
         let (id, snapshot) = (self.record.id, self.snapshot);
         for meta in snapshot.metas(id, self.record.history_floor.saturating_add(1)) {
             let meta = meta?;

@@ -93,7 +93,8 @@ impl Step<'_, '_> {
 
     pub(super) fn push(&self, builder: &mut ChunkBuilder, entry: &ChunkEntry<'_>) -> Result<()> {
         builder.push(entry).map_err(|wrong| {
-            let what = format!("dataset {} has an entry at key {} that cannot be: {}", self.record.id, entry.key, wrong.0);
+            let what =
+                format!("dataset {} has an entry at key {} that cannot be: {}", self.record.id, entry.key, wrong.0);
             Error::damaged(self.store.dir(), None, what)
         })
     }

@@ -156,9 +156,8 @@ impl Reader<'_, '_> {
             (View::Latest, None) => self.pin.successor_in_tails(self.dataset.id, row.entity),
         };
         let facts = Facts { key: row.key, is_delete, successor };
-        let verdict = self.window.judge(self.rules, &facts, || {
-            Ok::<_, Error>(Born { born: row.born, reborn: row.reborn })
-        })?;
+        let verdict =
+            self.window.judge(self.rules, &facts, || Ok::<_, Error>(Born { born: row.born, reborn: row.reborn }))?;
         let payloads = self.limits.payloads;
         let size = row.entity.len() + if payloads { row.payload.len() } else { 0 };
         self.take(row.key, verdict, size, |new| sealed_entry(chunk, at, payloads, new))
@@ -198,7 +197,10 @@ impl Reader<'_, '_> {
                 View::Every => None,
                 View::Latest => part.newer(entry).map(|newer| newer.key),
             };
-            if newer.is_some_and(|newer| newer <= self.window.bound) && some.is_empty() && self.scanned < self.limits.max_scan {
+            if newer.is_some_and(|newer| newer <= self.window.bound)
+                && some.is_empty()
+                && self.scanned < self.limits.max_scan
+            {
                 self.scanned += 1;
                 (self.window.position, upto) = (entry.key, Some(entry.key));
                 continue;
@@ -231,7 +233,9 @@ impl Reader<'_, '_> {
         let newer = self.pin.tails.oldest_first().filter(|tail| tail.base() > base);
         let id = self.dataset.id;
         newer
-            .filter_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key))
+            .filter_map(|tail| {
+                tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key)
+            })
             .next()
     }
 

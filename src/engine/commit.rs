@@ -22,7 +22,6 @@ use crate::frame::LogPos;
 use crate::limits::MAX_KEY;
 use crate::log::{AppendError, Log, NewFrame, SyncPoint};
 use crate::options::SyncKeys;
-use crate::tail::Tail;
 use crate::types::{Commit, Durability, SyncKey};
 
 /// Bodies that are written together, in bytes; one larger body goes alone.
@@ -217,12 +216,9 @@ impl Commits {
         for request in group {
             match self.admit(core, &mut writer, &request) {
                 Ok(Some(written)) => admitted.push(Admitted { request, ..written }),
-                Ok(None) => refused.push(Waiting {
-                    answer: refusal(core, &request),
-                    request,
-                    wrote: false,
-                    heads: Vec::new(),
-                }),
+                Ok(None) => {
+                    refused.push(Waiting { answer: refusal(core, &request), request, wrote: false, heads: Vec::new() })
+                }
                 Err(error) => request.answer(Err(error)),
             }
         }

@@ -72,18 +72,13 @@ pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
 pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<Vec<Consumer>> {
     let pin = Pin::new(core);
     let mut rows: BTreeMap<(Bytes, Bytes), (u64, u64)> = BTreeMap::new();
-    let mut keep = |name: &Bytes, dataset: &Dataset, position: u64| {
-        let key = (name.clone(), Bytes::copy_from_slice(&dataset.record.name));
-        if after.is_none_or(|(name, dataset)| (name.as_bytes(), dataset) < (&key.0[..], &key.1[..])) {
-            rows.insert(key, (position, dataset.record.history_floor));
-        }
-    };
+    let key = |name: &Bytes, dataset: &Dataset| (name.clone(), Bytes::copy_from_slice(&dataset.record.name));
     let mut seen = None;
     loop {
         let some = pin.snapshot.consumers(seen.as_ref().map(|(name, id): &(Bytes, u64)| (&name[..], *id)), 1024)?;
         for row in &some {
             if let Some(dataset) = dataset_of(&pin, row.id)? {
-                keep(&row.name, &dataset, row.record.position);
+                rows.insert(key(&row.name, &dataset), (row.record.position, dataset.record.history_floor));
             }
         }
         match some.last() {
@@ -94,20 +89,27 @@ pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<V
     for tail in pin.tails.oldest_first() {
         let acks: Vec<_> = {
             let inner = tail.read();
-            let visible = inner.consumers.iter().filter_map(|(who, acked)| Some((who.clone(), *acked.at(pin.visible)?.1)));
+            let visible =
+                inner.consumers.iter().filter_map(|(who, acked)| Some((who.clone(), *acked.at(pin.visible)?.1)));
             visible.collect()
         };
         for ((id, name), position) in acks {
             let Some(dataset) = dataset_of(&pin, id)? else { continue };
+            let key = key(&name, &dataset);
             match position {
-                Some(position) => keep(&name, &dataset, position),
-                None => {
-                    rows.remove(&(name, Bytes::copy_from_slice(&dataset.record.name)));
+                Some(position) => {
+                    let before = rows.get(&key).map_or(0, |(before, _)| *before);
+                    rows.insert(key, (position.max(before), dataset.record.history_floor));
                 }
+                None => drop(rows.remove(&key)),
             }
         }
     }
-    let consumers = rows.into_iter().take(limit).map(|((name, dataset), (position, floor))| Consumer {
+    let behind = |(name, dataset): &(Bytes, Bytes)| {
+        after.is_none_or(|(last, of)| (last.as_bytes(), of) < (&name[..], &dataset[..]))
+    };
+    let due = rows.into_iter().filter(|(key, _)| behind(key));
+    let consumers = due.take(limit).map(|((name, dataset), (position, floor))| Consumer {
         name: String::from_utf8_lossy(&name).into_owned(),
         dataset: dataset.to_vec(),
         position: SyncKey::new(position),
@@ -118,9 +120,8 @@ pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<V
 
 /// The dataset of an id, if it still exists.
 fn dataset_of(pin: &Pin<'_>, id: u64) -> Result<Option<Dataset>> {
-    let created = pin.tails.oldest_first().find_map(|tail| {
-        tail.read().datasets.get(&id).and_then(|part| part.created.clone())
-    });
+    let created =
+        pin.tails.oldest_first().find_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.created.clone()));
     let name = match created {
         Some(name) => Some(name.to_vec()),
         None => pin.snapshot.record(id)?.map(|record| record.name),
@@ -156,4 +157,3 @@ fn check(consumer: &str) -> Result<()> {
     }
     Ok(())
 }
-

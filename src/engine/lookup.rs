@@ -113,7 +113,7 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
     }
     let mut found = Vec::new();
     let mut from = after.map(Bytes::copy_from_slice);
-    let mut take_upto = |found: &mut Vec<EntityRow>, from: &mut Option<Bytes>, upto: Option<&Bytes>| {
+    let take_upto = |found: &mut Vec<EntityRow>, from: &mut Option<Bytes>, upto: Option<&Bytes>| {
         let lower = from.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let upper = upto.cloned().map_or(Bound::Unbounded, Bound::Excluded);
         if let (Bound::Excluded(low), Bound::Excluded(high)) = (&lower, &upper)

@@ -136,9 +136,7 @@ impl<'a> Pin<'a> {
     /// Whether the entity's newest version below `base` is a delete, as far as tails have one there.
     pub fn newest_below(&self, id: u64, entity: &[u8], base: u64) -> Option<bool> {
         let older = self.tails.oldest_first().rev().filter(|tail| tail.base() < base);
-        older
-            .filter_map(|tail| tail.read().newest(id, entity, u64::MAX).map(|entry| entry.is_delete()))
-            .next()
+        older.filter_map(|tail| tail.read().newest(id, entity, u64::MAX).map(|entry| entry.is_delete())).next()
     }
 
     /// When the present life of a tail's entry began.

@@ -42,6 +42,8 @@ pub struct Lineage {
     pub id: u64,
     /// The last key of it that this store shares.
     pub last_key: u64,
+    /// The first key that the history after it could give: keys between the two may have been handed out and lost.
+    pub next_key: u64,
 }
 
 /// How the store was closed.
@@ -101,9 +103,10 @@ impl LedgerState {
         }
     }
 
-    /// Begins a new history; the present one was shared up to `last_key`. The oldest are forgotten.
-    pub fn begin_lineage(&mut self, id: u64, last_key: u64) {
-        self.earlier.push(Lineage { id: self.lineage, last_key });
+    /// Begins a new history; the present one was shared up to `last_key`, the new one gives keys from
+    /// `next_key` on. The oldest are forgotten.
+    pub fn begin_lineage(&mut self, id: u64, last_key: u64, next_key: u64) {
+        self.earlier.push(Lineage { id: self.lineage, last_key, next_key });
         let excess = self.earlier.len().saturating_sub(MAX_LINEAGES);
         self.earlier.drain(..excess);
         self.lineage = id;

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use ledger::{CleanEnd, FORMAT_VERSION, Ledger, LedgerState, Lineage, Upto};
-pub use recovery::{Cut, Recovery};
+pub use recovery::{Cut, Recovery, Visit};
 pub use segment::{FIRST_FRAME, SegmentHeader};
 pub use sync::SyncPoint;
 pub use verify::{Scanned, scan_readonly};
@@ -156,7 +156,7 @@ impl Log {
         options: LogOptions,
         ledger: Arc<Mutex<Ledger>>,
         applied: Upto,
-        visit: &mut dyn FnMut(&FrameHeader, Bytes) -> Result<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(Log, Recovery)> {
         recovery::open(vfs, dir, options, ledger, applied, visit)
     }

@@ -32,6 +32,9 @@ use crate::vfs::Vfs;
 /// in spite of a sync does no harm.
 pub(super) const KEY_JUMP: u64 = 1 << 24;
 
+/// Takes a recovered frame: its header, its body, and where the log goes on behind it.
+pub type Visit<'v> = dyn FnMut(&FrameHeader, Bytes, LogPos) -> Result<()> + 'v;
+
 /// What opening a log found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
@@ -88,7 +91,7 @@ pub(super) fn open(
     options: LogOptions,
     ledger: Arc<Mutex<Ledger>>,
     applied: Upto,
-    visit: &mut dyn FnMut(&FrameHeader, Bytes) -> Result<()>,
+    visit: &mut Visit<'_>,
 ) -> Result<(Log, Recovery)> {
     let state = ledger.lock().state().clone();
     let log_dir = LogDir { vfs: Arc::clone(&vfs), path: dir.join(DIR_NAME) };
@@ -283,7 +286,7 @@ fn next_key(dir: &Path, state: &LedgerState, last_key: u64, now_ms: u64) -> Resu
 }
 
 /// Hands out what the index store does not hold, from segments that are durable.
-fn replay(found: &Found, repaired: &Repaired, visit: &mut dyn FnMut(&FrameHeader, Bytes) -> Result<()>) -> Result<()> {
+fn replay(found: &Found, repaired: &Repaired, visit: &mut Visit<'_>) -> Result<()> {
     let applied = found.applied.key;
     let needed = repaired.segments.get(found.first..).unwrap_or_default();
     let mut last_key = 0;
@@ -293,7 +296,9 @@ fn replay(found: &Found, repaired: &Repaired, visit: &mut dyn FnMut(&FrameHeader
         let mut reader = SegmentReader::new(segment, Some(limit), last_key);
         loop {
             match reader.step()? {
-                Step::Frame(frame) if frame.header.base > applied => visit(&frame.header, frame.body)?,
+                Step::Frame(frame) if frame.header.base > applied => {
+                    visit(&frame.header, frame.body, segment.pos(reader.at()))?;
+                }
                 Step::Frame(frame) if frame.header.last_key() > applied => {
                     let what = format!("the index store ends within a commit, at key {applied}");
                     return Err(Error::damaged(&segment.path, frame.at, what));

@@ -76,7 +76,7 @@ pub(super) fn repair(
             state.segments.retain(|id| *id != dropped);
         }
         state.segments.push(header.id);
-        state.begin_lineage(lineage, recovered.last_key);
+        state.begin_lineage(lineage, recovered.last_key, recovered.next_key);
         state.lease = recovered.next_key.saturating_add(KEY_JUMP).min(MAX_KEY);
         state.synced_upto = segment.pos(end.at);
         state.clean = None;

@@ -33,6 +33,11 @@ impl<'a> Snapshot<'a> {
         Snapshot { store, raw: store.db.snapshot() }
     }
 
+    /// The directory of the store.
+    pub fn dir(&self) -> &std::path::Path {
+        self.store.dir()
+    }
+
     /// How far the log has been applied.
     pub fn applied(&self) -> Result<Applied> {
         let found = self.record_of(Family::Meta, keys::APPLIED)?;

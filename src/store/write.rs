@@ -39,6 +39,11 @@ impl<'a> Changes<'a> {
         self.put(Family::ChunkMeta, &row, &meta.encode());
     }
 
+    /// New counts of a chunk that stays as it is.
+    pub fn put_meta(&mut self, id: u64, meta: &ChunkMeta) {
+        self.put(Family::ChunkMeta, &keys::pair(id, meta.last), &meta.encode());
+    }
+
     /// Removes the chunk whose last key is `last`.
     pub fn delete_chunk(&mut self, id: u64, last: u64) {
         let row = keys::pair(id, last);

@@ -27,7 +27,14 @@ pub struct TailEntry {
 }
 
 impl TailEntry {
-    pub(super) fn new(key: u64, frame: u32, op: Op, last: bool, entity: &Range<u32>, payload: &Range<u32>) -> TailEntry {
+    pub(super) fn new(
+        key: u64,
+        frame: u32,
+        op: Op,
+        last: bool,
+        entity: &Range<u32>,
+        payload: &Range<u32>,
+    ) -> TailEntry {
         let (entity, payload) = ((entity.start, entity.end), (payload.start, payload.end));
         TailEntry { key, frame, op, last, entity, payload, bytes_upto: 0, older: NONE, newer: NONE }
     }

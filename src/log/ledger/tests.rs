@@ -4,7 +4,7 @@ use crate::vfs::OsVfs;
 
 fn sample() -> LedgerState {
     let mut state = LedgerState::new(0xabcd, 77, SyncKeys::Timestamp);
-    state.begin_lineage(78, 1000);
+    state.begin_lineage(78, 1000, 2000);
     state.lease = 5000;
     state.segments = vec![3, 4, 7];
     state.sealing_upto = Upto { key: 900, pos: LogPos { segment: 3, offset: 512 } };
@@ -116,7 +116,7 @@ fn the_greatest_ledger_fits_its_slot() {
     let mut state = sample();
     state.segments = (1..=MAX_SEGMENTS as u64).map(|id| (1 << 40) + id * 200).collect();
     for id in 0..MAX_LINEAGES as u64 + 10 {
-        state.begin_lineage(u64::MAX - id, MAX_KEY - id);
+        state.begin_lineage(u64::MAX - id, MAX_KEY - id, MAX_KEY - id);
     }
     assert_eq!(state.earlier.len(), MAX_LINEAGES);
     assert_eq!(state.earlier.last().unwrap().id, u64::MAX - MAX_LINEAGES as u64 - 8);

@@ -1,0 +1,314 @@
+//! The one thread that writes to the index store: it seals tails, trims what is due, and does whole-store jobs.
+//!
+//! Seals come first, also between the steps of a long compaction, since appends may be waiting for them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use super::core::Core;
+use crate::compact::{self, Policy};
+use crate::error::{Error, Result};
+use crate::log::Upto;
+use crate::seal::{Sealing, seal};
+use crate::types::CompactionReport;
+
+/// How long the thread sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(1);
+/// How soon a failed seal is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+/// Datasets looked up at once when all are compacted.
+const DATASETS_AT_ONCE: usize = 4096;
+
+type Job = Box<dyn FnOnce(&Core) + Send>;
+
+/// What the maintenance thread is asked to do.
+#[derive(Default)]
+pub struct Jobs {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    awake: bool,
+    stop: bool,
+}
+
+impl Jobs {
+    /// Lets the thread look whether a tail waits for its seal.
+    pub fn wake(&self) {
+        self.state.lock().awake = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends the thread; jobs that were not begun are dropped.
+    pub fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stop = true;
+        let dropped = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(dropped);
+        self.changed.notify_all();
+    }
+
+    /// Runs `work` on the thread, after all pending seals, and waits. `tick` is called now and then meanwhile.
+    pub fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+        mut tick: impl FnMut(),
+    ) -> Result<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        {
+            let mut state = self.state.lock();
+            if state.stop {
+                return Err(Error::Closed);
+            }
+            let job = move |core: &Core| drop(sender.send(work(core)));
+            state.jobs.push_back(Box::new(job));
+        }
+        self.changed.notify_all();
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(100)) {
+                Ok(outcome) => return outcome,
+                Err(mpsc::RecvTimeoutError::Timeout) => tick(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Error::Closed),
+            }
+        }
+    }
+
+    fn next(&self, wait: Duration) -> Next {
+        let mut state = self.state.lock();
+        if !state.awake && !state.stop && state.jobs.is_empty() {
+            self.changed.wait_for(&mut state, wait);
+        }
+        state.awake = false;
+        match (state.stop, state.jobs.pop_front()) {
+            (true, _) => Next::Stop,
+            (false, Some(job)) => Next::Job(job),
+            (false, None) => Next::Nothing,
+        }
+    }
+}
+
+enum Next {
+    Stop,
+    Job(Job),
+    Nothing,
+}
+
+/// The thread.
+pub fn run(core: &Core) {
+    let mut trimming_from = Instant::now();
+    let mut wait = IDLE;
+    loop {
+        let next = core.jobs.next(wait);
+        if matches!(next, Next::Stop) {
+            return;
+        }
+        wait = match seal_pending(core) {
+            Ok(()) => IDLE,
+            Err(_) => RETRY,
+        };
+        if let Next::Job(job) = next {
+            job(core);
+            wait = Duration::ZERO;
+        } else if core.options.background && core.poison.get().is_none() {
+            let now = Instant::now();
+            if now < trimming_from {
+                wait = wait.min(trimming_from - now);
+                continue;
+            }
+            match trim_one(core) {
+                Ok(Some(bytes)) => {
+                    let rate = core.options.compaction_bytes_per_s.max(1);
+                    let pause = Duration::from_secs_f64(bytes as f64 / rate as f64);
+                    trimming_from = now + pause;
+                    wait = wait.min(pause);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "background compaction failed");
+                    trimming_from = now + IDLE;
+                }
+            }
+        }
+    }
+}
+
+/// Seals every tail that waits for it, oldest first.
+pub fn seal_pending(core: &Core) -> Result<()> {
+    while !core.tails.pin().frozen().is_empty() {
+        let outcome = seal_oldest(core);
+        *core.sealing.lock() = outcome.as_ref().err().map(ToString::to_string);
+        core.commits.room.notify_all();
+        if let Err(error) = outcome {
+            core.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "sealing failed; it is tried again");
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn seal_oldest(core: &Core) -> Result<()> {
+    let tails = core.tails.pin();
+    let Some(tail) = tails.frozen().first() else { return Ok(()) };
+    let began = Instant::now();
+    let (end, last_key) = {
+        let inner = tail.read();
+        (inner.end, inner.last_key)
+    };
+    core.commits.sync_upto(core, end);
+    if let Some(cause) = core.poison.get() {
+        return Err(Error::Poisoned { cause: cause.clone() });
+    }
+    let upto = Upto { key: last_key, pos: end };
+    core.ledger.lock().update(|state| state.sealing_upto = upto)?;
+    let changes = seal(&core.store, &tail.read(), &sealing(core))?;
+    core.store.commit(changes)?;
+    core.store.flush()?;
+    core.ledger.lock().update(|state| state.applied_upto = upto)?;
+    core.tails.sealed();
+    core.commits.writer.lock().log.recycle(end)?;
+    let elapsed_ms = began.elapsed().as_millis() as u64;
+    core.metrics.seals.fetch_add(1, Ordering::Relaxed);
+    core.metrics.last_seal_ms.store(elapsed_ms, Ordering::Relaxed);
+    tracing::debug!(last_key, elapsed_ms, "sealed a tail");
+    Ok(())
+}
+
+/// What a seal goes by.
+pub fn sealing(core: &Core) -> Sealing {
+    let window_ms = core.options.idempotency_window.as_millis() as u64;
+    Sealing {
+        chunk_bytes: core.options.chunk_bytes,
+        retention: core.options.retention,
+        forget_before_ms: core.clock.now_ms().saturating_sub(window_ms),
+    }
+}
+
+fn policy(core: &Core) -> Policy {
+    Policy {
+        retention: core.options.retention,
+        now_ms: core.clock.now_ms(),
+        grace_ms: core.options.grace.as_millis() as u64,
+        grace_bytes: core.options.grace_bytes,
+        consumer_bytes: core.options.consumer_bytes,
+        chunk_bytes: core.options.chunk_bytes,
+    }
+}
+
+/// One step of background compaction, for a dataset that is queued or due: the bytes it read and wrote, or none if there
+/// was nothing to do.
+fn trim_one(core: &Core) -> Result<Option<u64>> {
+    let snapshot = core.store.snapshot();
+    let queued = snapshot.work(1)?.first().copied();
+    let id = match queued {
+        Some(id) => Some(id),
+        None => snapshot.due(core.clock.now_ms(), 1)?.first().map(|(_, id)| *id),
+    };
+    drop(snapshot);
+    let Some(id) = id else { return Ok(None) };
+    let mut report = CompactionReport::default();
+    let done = compact::step(&core.store, id, &policy(core), &mut report)?;
+    core.metrics.grace_held_bytes.store(done.held_bytes, Ordering::Relaxed);
+    note(core, &report);
+    Ok(Some(report.bytes_read + report.bytes_written))
+}
+
+fn note(core: &Core, report: &CompactionReport) {
+    let dropped = report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
+    core.metrics.compaction_dropped.fetch_add(dropped, Ordering::Relaxed);
+    if dropped > 0 || report.chunks_rewritten > 0 {
+        *core.metrics.last_compaction.lock() = *report;
+    }
+}
+
+/// How far a compaction of all datasets has come.
+#[derive(Default)]
+pub struct Progress {
+    pub done: AtomicU64,
+    pub total: AtomicU64,
+}
+
+/// Trims one dataset, or all, as far as retention demands now. Runs on the maintenance thread.
+pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> Result<CompactionReport> {
+    let began = Instant::now();
+    seal_pending(core)?;
+    let mut report = CompactionReport::default();
+    match dataset {
+        Some(name) => {
+            let id = core.store.snapshot().name(&name)?;
+            let id = id.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
+            compact_dataset(core, id, &mut report)?;
+        }
+        None => {
+            progress.total.store(core.store.estimated_datasets(), Ordering::Relaxed);
+            let mut from = 0;
+            loop {
+                let snapshot = core.store.snapshot();
+                let some = snapshot.records(from).take(DATASETS_AT_ONCE).map(|record| Ok(record?.id));
+                let some: Vec<u64> = some.collect::<Result<_>>()?;
+                drop(snapshot);
+                for id in &some {
+                    compact_dataset(core, *id, &mut report)?;
+                    progress.done.fetch_add(1, Ordering::Relaxed);
+                }
+                match some.last() {
+                    Some(last) => from = last + 1,
+                    None => break,
+                }
+            }
+        }
+    }
+    core.store.flush()?;
+    report.elapsed_ms = began.elapsed().as_millis() as u64;
+    *core.metrics.last_compaction.lock() = report;
+    Ok(report)
+}
+
+fn compact_dataset(core: &Core, id: u64, report: &mut CompactionReport) -> Result<()> {
+    report.datasets += 1;
+    loop {
+        let before = *report;
+        let done = compact::step(&core.store, id, &policy(core), report)?;
+        let dropped =
+            |report: &CompactionReport| report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
+        core.metrics.compaction_dropped.fetch_add(dropped(report) - dropped(&before), Ordering::Relaxed);
+        core.metrics.grace_held_bytes.store(done.held_bytes, Ordering::Relaxed);
+        if !done.more {
+            return Ok(());
+        }
+        seal_pending(core)?;
+    }
+}
+
+/// Seals everything committed before this call, and runs `work` afterwards on the maintenance thread.
+pub fn run_sealed<T: Send + 'static>(
+    core: &Arc<Core>,
+    work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+    tick: impl FnMut(),
+) -> Result<T> {
+    core.check_open()?;
+    if let Some(cause) = core.poison.get() {
+        return Err(Error::Poisoned { cause: cause.clone() });
+    }
+    {
+        let writer = core.commits.writer.lock();
+        let tails = core.tails.pin();
+        if !tails.active().is_empty() {
+            core.freeze(&writer);
+        }
+    }
+    let work = move |core: &Core| {
+        seal_pending(core)?;
+        work(core)
+    };
+    core.jobs.run(work, tick)
+}

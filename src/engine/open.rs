@@ -1,0 +1,214 @@
+//! Opening a store: lock it, look at everything, and only then change anything.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::Mutex;
+
+use super::commit::Commits;
+use super::core::{Core, Lineages};
+use super::counters::Counters;
+use super::maintain::Jobs;
+use super::names::NameCache;
+use super::tails::TailSet;
+use super::time::EngineClock;
+use super::watch::Watchers;
+use crate::error::{Error, Result};
+use crate::frame::{Body, LogPos};
+use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
+use crate::options::{Compression, Options};
+use crate::seal::{Sealing, seal};
+use crate::store::{Store, StoreOptions};
+use crate::tail::Tail;
+use crate::vfs::{LockGuard, Vfs};
+
+/// The lock file's name.
+const LOCK: &str = "LOCK";
+/// The index store's directory.
+pub(super) const DB: &str = "db";
+/// Marks a directory as a backup, which is restored and not opened.
+pub(super) const BACKUP: &str = "BACKUP";
+
+/// The index store's share of the memory budget.
+pub fn store_options(options: &Options) -> StoreOptions {
+    let lz4 = options.compression == Compression::Lz4;
+    StoreOptions { memory: options.memory * 7 / 16, cache_bytes: options.memory / 5, lz4 }
+}
+
+/// An open core, and what keeps others out.
+pub fn open(dir: &Path, options: Options) -> Result<(Core, LockGuard)> {
+    options.check()?;
+    let dir = std::path::absolute(dir).map_err(|source| Error::io(format!("look at {}", dir.display()), source))?;
+    let vfs = options.vfs.clone();
+    let is_there = exists(&*vfs, &dir.join("ledger"))?;
+    if !is_there && !options.create_if_missing && !holds_parts(&*vfs, &dir)? {
+        return Err(Error::NotFound {
+            what: format!("a store in {} (`import` or `restore` makes one)", dir.display()),
+        });
+    }
+    if exists(&*vfs, &dir.join(BACKUP))? {
+        return Err(Error::invalid(format!("{} is a backup: restore it into a new directory", dir.display())));
+    }
+    let lock = lock(&*vfs, &dir, options.create_if_missing)?;
+    let store = if Ledger::exists(&*vfs, &dir)? { None } else { Some(create(&*vfs, &dir, &options)?) };
+    let core = recover(dir, options, store)?;
+    Ok((core, lock))
+}
+
+/// Locks a store's directory.
+pub fn lock(vfs: &dyn Vfs, dir: &Path, create: bool) -> Result<LockGuard> {
+    if create {
+        vfs.create_dir_all(dir).map_err(|source| Error::io(format!("create {}", dir.display()), source))?;
+    }
+    let path = dir.join(LOCK);
+    let guard = vfs.lock(&path).map_err(|source| Error::io(format!("lock {}", path.display()), source))?;
+    guard.ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })
+}
+
+fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
+    vfs.exists(path).map_err(|source| Error::io(format!("look for {}", path.display()), source))
+}
+
+/// Whether a directory without a ledger holds a store's other parts.
+fn holds_parts(vfs: &dyn Vfs, dir: &Path) -> Result<bool> {
+    Ok(exists(vfs, &dir.join(DB))? || exists(vfs, &dir.join("log"))?)
+}
+
+/// Begins a new store in a directory that holds none: the index store, then the ledger, which makes it one. Opening
+/// finds a ledger without segments and begins the log.
+fn create(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<Store> {
+    let names = vfs.list(dir).map_err(|source| Error::io(format!("list {}", dir.display()), source))?;
+    // What an interrupted creation leaves behind is of no value; anything else is somebody's.
+    let ours = [LOCK, DB, "db.new", "ledger.new"];
+    if let Some(foreign) = names.iter().find(|name| !ours.iter().any(|ours| name.as_os_str() == *ours)) {
+        if *foreign == *"log" {
+            return Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but there is a log"));
+        }
+        return Err(Error::invalid(format!(
+            "{} holds something else ('{}'): a store is created in an empty directory only",
+            dir.display(),
+            foreign.display()
+        )));
+    }
+    let db = dir.join(DB);
+    let store = match exists(vfs, &db)? {
+        true => Store::open(&db, &store_options(options), 0)?,
+        false => Store::create(&db, &store_options(options))?,
+    };
+    if store.applied()?.key > 0 {
+        return Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but the index store is not empty"));
+    }
+    let random = || getrandom::u64().map_err(|error| Error::invalid(format!("no random number: {error}")));
+    let state = LedgerState::new(random()?.max(1), random()?.max(1), options.sync_keys);
+    Ledger::create(vfs, dir, state)?;
+    Ok(store)
+}
+
+/// Opens ledger, index store and log, and takes what is not sealed into tails.
+fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Core> {
+    let vfs = options.vfs.clone();
+    let ledger = Arc::new(Mutex::new(Ledger::open(&*vfs, &dir)?));
+    let state = ledger.lock().state().clone();
+    let store = match created {
+        Some(store) => store,
+        None => Store::open(&dir.join(DB), &store_options(&options), state.applied_upto.key)?,
+    };
+    let applied = store.applied()?;
+    let applied = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
+    let clock_jump = options.clock_jump.as_millis() as u64;
+    let now_ms = options.clock.wall_ms();
+    let mut replay = Replay {
+        store: &store,
+        ledger: &ledger,
+        options: &options,
+        tail: Tail::new(applied.key + 1, applied.pos),
+        now_ms,
+    };
+    let log_options = LogOptions::new(options.segment_limit(), now_ms);
+    let mut visit =
+        |header: &crate::frame::FrameHeader, body, end| replay.frame(header.base, header.time_ms, body, end);
+    let (mut log, recovery) = Log::open(vfs, &dir, log_options, ledger.clone(), applied, &mut visit)?;
+    let tail = replay.tail;
+    tail.set_end(log.end());
+    let applied = store.applied()?;
+    log.recycle(LogPos { segment: applied.segment, offset: applied.offset })?;
+    if let Some(cut) = &recovery.cut {
+        tracing::warn!(file = %cut.file.display(), offset = cut.offset, bytes = cut.bytes, "cut a torn tail off the log");
+    }
+    let last_key = recovery.last_key.max(applied.key);
+    let next_key = recovery.next_key.max(last_key + 1);
+    let state = ledger.lock().state().clone();
+    let lineage = Lineages {
+        present: state.lineage,
+        earlier: state.earlier.iter().map(|lineage| (lineage.id, lineage.last_key)).collect(),
+        gaps: state.earlier.iter().map(|lineage| (lineage.last_key, lineage.next_key)).collect(),
+    };
+    let clock = EngineClock::new(options.clock.clone(), recovery.time_ms, clock_jump);
+    Ok(Core {
+        sync_keys: state.sync_keys,
+        lineage,
+        tails: TailSet::new(tail),
+        commits: Commits::new(log, next_key, last_key, recovery.time_ms),
+        names: NameCache::new(options.memory / 64),
+        watchers: Arc::new(Watchers::new(options.max_watchers)),
+        clock,
+        metrics: Counters::default(),
+        jobs: Jobs::default(),
+        poison: OnceLock::new(),
+        closed: AtomicBool::new(false),
+        visible: AtomicU64::new(last_key),
+        deletions: AtomicU64::new(0),
+        sealing: Mutex::new(None),
+        dir,
+        options,
+        store,
+        ledger,
+    })
+}
+
+/// Takes recovered frames into a tail, and seals it whenever it is full: memory stays bounded also if the store was
+/// written with a larger budget.
+struct Replay<'r> {
+    store: &'r Store,
+    ledger: &'r Mutex<Ledger>,
+    options: &'r Options,
+    tail: Tail,
+    now_ms: u64,
+}
+
+impl Replay<'_> {
+    fn frame(&mut self, base: u64, time_ms: u64, body: bytes::Bytes, end: LogPos) -> Result<()> {
+        let body = Body::parse(body).map_err(|wrong| {
+            Error::damaged("log", None, format!("the commit at key {base} cannot be read: {}", wrong.0))
+        })?;
+        if !self.tail.is_empty() && self.tail.bytes() + Tail::cost(&body) > self.options.tail_limit() {
+            self.seal()?;
+        }
+        self.tail.insert(base, time_ms, body);
+        self.tail.set_end(end);
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        let (key, pos) = {
+            let inner = self.tail.read();
+            (inner.last_key, inner.end)
+        };
+        let upto = Upto { key, pos };
+        self.ledger.lock().update(|state| state.sealing_upto = upto)?;
+        let window_ms = self.options.idempotency_window.as_millis() as u64;
+        let sealing = Sealing {
+            chunk_bytes: self.options.chunk_bytes,
+            retention: self.options.retention,
+            forget_before_ms: self.now_ms.saturating_sub(window_ms),
+        };
+        let changes = seal(self.store, &self.tail.read(), &sealing)?;
+        self.store.commit(changes)?;
+        self.store.flush()?;
+        self.ledger.lock().update(|state| state.applied_upto = upto)?;
+        self.tail = Tail::new(key + 1, pos);
+        Ok(())
+    }
+}

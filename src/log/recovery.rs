@@ -19,7 +19,7 @@ use super::ledger::{Ledger, LedgerState, Upto};
 use super::names::FileName;
 use super::repair::{self, Repaired};
 use super::scan::{SegmentReader, Step, find_headers};
-use super::segment::{FIRST_FRAME, LogDir, Segment};
+use super::segment::{FIRST_FRAME, LogDir, Segment, list};
 use super::{DIR_NAME, End, Live, Log, LogOptions};
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, LogPos};
@@ -94,7 +94,7 @@ pub(super) fn open(
     let log_dir = LogDir { vfs: Arc::clone(&vfs), path: dir.join(DIR_NAME) };
     check_applied(dir, &state, applied)?;
     if state.segments.is_empty() {
-        check_unlisted(&log_dir, &state)?;
+        check_unlisted(&*vfs, &log_dir.path, &state)?;
         let next_key = state.lease.max(1);
         let recovery = Recovery { last_key: 0, next_key, time_ms: state.time_ms, lineage_changed: false, cut: None };
         return Ok((Log::create(vfs, dir, options, ledger)?, recovery));
@@ -102,7 +102,7 @@ pub(super) fn open(
     let found = find(&log_dir, dir, state, applied)?;
     let mut scan = scan(&found)?;
     judge(&found, &mut scan)?;
-    check_unlisted(&log_dir, &found.state)?;
+    check_unlisted(&*vfs, &log_dir.path, &found.state)?;
     let last_key = scan.end.last_key.max(applied.key);
     let time_ms = scan.end.time_ms.max(found.state.time_ms);
     repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
@@ -241,17 +241,18 @@ pub(super) fn proven_by_ledger(state: &LedgerState) -> LogPos {
 /// recovery, which nobody was shown. A frame that was appended is told by its header, which says that its own segment's
 /// beginning was synced; a copy's says less. If there is one, the ledger is older than the log, and to go on would
 /// lose commits.
-fn check_unlisted(log_dir: &LogDir, state: &LedgerState) -> Result<()> {
-    if !log_dir.vfs.exists(&log_dir.path).map_err(|source| log_dir.error("look for", source))? {
+pub(super) fn check_unlisted(vfs: &dyn Vfs, log_dir: &Path, state: &LedgerState) -> Result<()> {
+    let io = |source| Error::io(format!("look for {}", log_dir.display()), source);
+    if !vfs.exists(log_dir).map_err(io)? {
         return Ok(());
     }
     let last = state.segments.last().copied().unwrap_or(0);
-    for name in log_dir.list()? {
+    for name in list(vfs, log_dir)? {
         let FileName::Segment(id) = name else { continue };
         if id <= last {
             continue;
         }
-        let segment = match Segment::open(&*log_dir.vfs, &log_dir.path, id, state.store, false) {
+        let segment = match Segment::open(vfs, log_dir, id, state.store, false) {
             Ok(segment) => segment,
             Err(Error::Damaged { .. }) => continue,
             Err(error) => return Err(error),

@@ -136,6 +136,14 @@ impl Segment {
     }
 }
 
+/// What is in the log's directory, in order; other files are not looked at.
+pub(super) fn list(vfs: &dyn Vfs, log_dir: &Path) -> Result<Vec<FileName>> {
+    let names = vfs.list(log_dir).map_err(|source| Error::io(format!("list {}", log_dir.display()), source))?;
+    let mut names: Vec<FileName> = names.iter().filter_map(|name| FileName::parse(name)).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// The log's directory: makes segments, out of spares where there are some.
 #[derive(Clone)]
 pub(super) struct LogDir {
@@ -151,12 +159,9 @@ impl LogDir {
         self.path.join(name.to_string())
     }
 
-    /// What is in the directory, in order; other files are not looked at.
+    /// What is in the directory; see [`list`].
     pub(super) fn list(&self) -> Result<Vec<FileName>> {
-        let names = self.vfs.list(&self.path).map_err(|source| self.error("list", source))?;
-        let mut names: Vec<FileName> = names.iter().filter_map(|name| FileName::parse(name)).collect();
-        names.sort_unstable();
-        Ok(names)
+        list(&*self.vfs, &self.path)
     }
 
     /// Creates a segment whose header and directory entry are durable. On a full disk nothing is left behind.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::DIR_NAME;
 use super::ledger::{Ledger, LedgerState};
-use super::recovery::proven_by_ledger;
+use super::recovery::{check_unlisted, proven_by_ledger};
 use super::scan::{Frame, SegmentReader, Step, find_headers};
 use super::segment::{FIRST_FRAME, Segment};
 use crate::codec::Malformed;
@@ -33,15 +33,9 @@ pub fn scan_readonly(vfs: &dyn Vfs, dir: &Path, report: &mut dyn FnMut(Finding))
     let log_dir = dir.join(DIR_NAME);
     let mut segments = Vec::with_capacity(state.segments.len());
     for id in &state.segments {
-        segments.push(match Segment::open(vfs, &log_dir, *id, state.store, false) {
-            Ok(segment) => Some(segment),
-            Err(Error::Damaged { file, offset, what }) => {
-                report(Finding { file: Some(file), offset, dataset: None, key: None, what });
-                None
-            }
-            Err(error) => return Err(error),
-        });
+        segments.push(reported(Segment::open(vfs, &log_dir, *id, state.store, false), report)?);
     }
+    reported(check_unlisted(vfs, &log_dir, &state), report)?;
     let mut verify = Verify { report, state: &state, scanned: Scanned::default(), last_key: 0, chain: None };
     for (index, segment) in segments.iter().enumerate() {
         let next = segments.get(index + 1);
@@ -51,6 +45,18 @@ pub fn scan_readonly(vfs: &dyn Vfs, dir: &Path, report: &mut dyn FnMut(Finding))
         }
     }
     Ok(verify.scanned)
+}
+
+/// Damage as a finding; any other error stays one.
+fn reported<T>(result: Result<T>, report: &mut dyn FnMut(Finding)) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Damaged { file, offset, what }) => {
+            report(Finding { file: Some(file), offset, dataset: None, key: None, what });
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 struct Verify<'a> {

@@ -89,6 +89,26 @@ impl SegmentHeader {
     }
 }
 
+/// A segment that is there. There may be many: none is kept open.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) header: SegmentHeader,
+    pub(super) path: PathBuf,
+    /// The file's length.
+    pub(super) len: u64,
+}
+
+impl Stored {
+    /// Opens its file.
+    pub(super) fn open(&self, vfs: &dyn Vfs, write: bool) -> Result<Segment> {
+        let Stored { header, path, len } = self.clone();
+        match vfs.open(&path, write) {
+            Ok(file) => Ok(Segment { header, path, file, len }),
+            Err(error) => Err(Error::io(format!("open {}", path.display()), error)),
+        }
+    }
+}
+
 /// An open segment.
 #[derive(Clone)]
 pub(super) struct Segment {
@@ -123,6 +143,11 @@ impl Segment {
             Ok(_) => Err(Error::damaged(path, 0, "this is another segment than its name says, or another store's")),
             Err(Malformed(why)) => Err(Error::damaged(path, 0, why)),
         }
+    }
+
+    /// The same, not open.
+    pub(super) fn stored(&self) -> Stored {
+        Stored { header: self.header, path: self.path.clone(), len: self.len }
     }
 
     /// Where frames must end.

@@ -105,6 +105,7 @@ pub(super) fn open(
     check_unlisted(&*vfs, &log_dir.path, &found.state)?;
     let last_key = scan.end.last_key.max(applied.key);
     let time_ms = scan.end.time_ms.max(found.state.time_ms);
+    ledger.lock().refresh()?;
     repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
 
     let end = found.last.pos(scan.end.at);

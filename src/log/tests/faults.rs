@@ -188,6 +188,14 @@ fn a_failed_sync_is_never_retried() {
 }
 
 #[test]
+fn a_roll_names_the_old_end_only_after_syncing_it() {
+    let (dir, faulty, mut log) = setup();
+    faulty.set(Plan { sync: Some(io::ErrorKind::Other), ..Plan::default() });
+    assert!(matches!(log.roll(), Err(AppendError::Failed(_))));
+    assert_eq!(names(dir.path(), "0").len(), 1, "the next segment was begun before the sync");
+}
+
+#[test]
 fn a_roll_without_space_leaves_the_log_as_it_was_and_heals() {
     let (dir, faulty, mut log) = setup();
     faulty.set(Plan { allocate: Some(io::ErrorKind::StorageFull), ..Plan::default() });

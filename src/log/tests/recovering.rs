@@ -105,7 +105,7 @@ fn garbage_and_misplaced_frames_behind_the_end_are_not_read() {
         assert_eq!(open(dir.path()).unwrap().frames, first(3));
     }
     restore(dir.path(), &whole);
-    edit(&path, |bytes| bytes[end..].iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 7919 >> 3) as u8));
+    edit(&path, |bytes| bytes[end..].iter_mut().enumerate().for_each(|(i, byte)| *byte = ((i * 7919) >> 3) as u8));
     assert_eq!(open(dir.path()).unwrap().frames, first(3));
 }
 
@@ -188,4 +188,43 @@ fn a_store_whose_creation_was_interrupted_opens_empty() {
     commit(&mut log, 1, &[1; 20]);
     drop(log);
     assert_eq!(open(dir.path()).unwrap().frames, first(1));
+}
+
+#[test]
+fn a_sound_frame_that_does_not_continue_the_log_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, at) = three(dir.path());
+    let (chain, place) = (log.chain, log.current.header.place(at[3]));
+    drop(log);
+    let whole = snapshot(dir.path());
+    let path = segment_path(dir.path(), 1);
+    let (body, body_crc) = body(&[4; 20]);
+    for (prev_crc, base, count) in [(chain, 4, 4), (chain ^ 1, 4, 3), (chain, 3, 3), (chain, 1, 3)] {
+        restore(dir.path(), &whole);
+        let synced = LogPos { segment: 1, offset: at[2] };
+        let body_len = body.bytes.len() as u32;
+        let header = FrameHeader { body_len, count: 1, base, time_ms: 0, body_crc, synced, prev_crc };
+        edit(&path, |bytes| {
+            let at = at[3] as usize;
+            bytes[at..at + 64].copy_from_slice(&header.encode(&place).0);
+            bytes[at + 64..][..body.bytes.len()].copy_from_slice(&body.bytes);
+        });
+        assert_eq!(open(dir.path()).unwrap().frames, first(count), "base {base}");
+    }
+}
+
+#[test]
+fn an_empty_segment_stays_listed_while_the_applied_position_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = three(dir.path());
+    log.roll().unwrap();
+    let applied = Upto { key: 3, pos: log.end() };
+    log.ledger.lock().update(|state| (state.sealing_upto, state.applied_upto) = (applied, applied)).unwrap();
+    log.recycle(applied.pos).unwrap();
+    drop(log);
+    for _ in 0..4 {
+        let opened = open_on(Arc::new(OsVfs), dir.path(), applied).unwrap();
+        assert_eq!((opened.frames.len(), opened.recovery.last_key), (0, 3));
+        assert_eq!((opened.log.segments().first(), opened.log.segments().len()), (Some(&2), 2));
+    }
 }

@@ -20,7 +20,7 @@ pub const ALIGN: u64 = 8;
 pub(crate) const TAG: [u8; 4] = *b"TLF\x01";
 
 const CRC_AT: usize = HEADER_LEN - 4;
-const _: () = assert!(HEADER_LEN as u64 % ALIGN == 0);
+const _: () = assert!((HEADER_LEN as u64).is_multiple_of(ALIGN));
 const _: () = assert!(TAG[0] != 0);
 
 /// A place in the log. Everything before it in order of (segment, offset) lies below it.

@@ -237,23 +237,34 @@ impl Ledger {
     /// Changes the state, durably. If it fails, the state in memory is as it was; if the file may have been touched,
     /// every later update fails too, since what the disk holds is not known.
     pub fn update(&mut self, change: impl FnOnce(&mut LedgerState)) -> Result<()> {
-        if let Some(cause) = &self.failed {
-            return Err(Error::Poisoned { cause: cause.clone() });
-        }
         let mut state = self.state.clone();
         change(&mut state);
         let seq = self.seq + 1;
-        let slot = encode_slot(&state, seq)
-            .map_err(|Malformed(why)| Error::invalid(format!("{}: {why}", self.path.display())))?;
-        let offset = (seq % 2) * SLOT_LEN as u64;
-        if let Err(source) = write_all_at(&*self.file, &slot, offset).and_then(|()| self.file.sync_data()) {
-            let what = format!("write {}", self.path.display());
-            self.failed = Some(format!("{what}: {source}"));
-            return Err(Error::Io { what, source });
-        }
+        self.write(&state, seq)?;
         self.seq = seq;
         self.state = state;
         Ok(())
+    }
+
+    /// Writes the state once more as it is, into its own slot. To be done after opening, before anything follows from
+    /// the state: if the sync of its last update failed, what was read may be in memory only, and syncing it again
+    /// would prove nothing; and the next update overwrites the other slot.
+    pub fn refresh(&mut self) -> Result<()> {
+        self.write(&self.state.clone(), self.seq)
+    }
+
+    fn write(&mut self, state: &LedgerState, seq: u64) -> Result<()> {
+        if let Some(cause) = &self.failed {
+            return Err(Error::Poisoned { cause: cause.clone() });
+        }
+        let slot = encode_slot(state, seq)
+            .map_err(|Malformed(why)| Error::invalid(format!("{}: {why}", self.path.display())))?;
+        let offset = (seq % 2) * SLOT_LEN as u64;
+        write_all_at(&*self.file, &slot, offset).and_then(|()| self.file.sync_data()).map_err(|source| {
+            let what = format!("write {}", self.path.display());
+            self.failed = Some(format!("{what}: {source}"));
+            Error::Io { what, source }
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod ledger;
 mod names;
+mod options;
 mod recovery;
 mod repair;
 mod scan;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use ledger::{CleanEnd, FORMAT_VERSION, Ledger, LedgerState, Lineage, Upto};
+pub use options::{AppendError, LogOptions, NewFrame, Random};
 pub use recovery::{Cut, Recovery, Visit};
 pub use segment::{FIRST_FRAME, SegmentHeader};
 pub use sync::SyncPoint;
@@ -38,61 +40,6 @@ use sync::Syncs;
 const DIR_NAME: &str = "log";
 /// A buffer that grew beyond this for one group is not kept.
 const KEPT_BUFFER: usize = 4 << 20;
-
-/// Where random numbers come from (salts, ids of lineages).
-pub type Random = Arc<dyn Fn() -> io::Result<u64> + Send + Sync>;
-
-/// How a log is opened.
-#[derive(Clone)]
-pub struct LogOptions {
-    /// The size of a segment in bytes; a larger frame makes a larger one.
-    pub segment_bytes: u64,
-    /// The wall clock's time, below which `SyncKeys::Timestamp` gives no key after an unclean stop.
-    pub now_ms: u64,
-    /// Where random numbers come from.
-    pub random: Random,
-}
-
-impl LogOptions {
-    /// With the operating system's random numbers.
-    pub fn new(segment_bytes: u64, now_ms: u64) -> LogOptions {
-        let random = || getrandom::u64().map_err(|error| io::Error::other(error.to_string()));
-        LogOptions { segment_bytes, now_ms, random: Arc::new(random) }
-    }
-}
-
-/// A frame to append.
-#[derive(Debug, Clone, Copy)]
-pub struct NewFrame<'a> {
-    /// The body's stored form.
-    pub body: &'a Bytes,
-    /// Its CRC-32.
-    pub body_crc: u32,
-    /// How many keys it takes.
-    pub count: u32,
-    /// The first of them: above every key before.
-    pub base: u64,
-    /// The time of the commit.
-    pub time_ms: u64,
-}
-
-/// Why an append failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppendError {
-    /// There is no space. Nothing was written, certainly and durably; the log goes on working. The keys are burnt.
-    NoSpace(String),
-    /// Whether the frames will be found after reopening is unknown, and the log takes no more.
-    Failed(String),
-}
-
-impl From<AppendError> for Error {
-    fn from(error: AppendError) -> Error {
-        match error {
-            AppendError::NoSpace(what) => Error::NoSpace { what },
-            AppendError::Failed(what) => Error::Io { what, source: io::Error::other("the log takes no more writes") },
-        }
-    }
-}
 
 /// Segments are not recycled while one of these is there.
 pub struct Pin(#[allow(dead_code)] Arc<()>);

@@ -19,7 +19,7 @@ use super::ledger::{Ledger, LedgerState, Upto};
 use super::names::FileName;
 use super::repair::{self, Repaired};
 use super::scan::{SegmentReader, Step, find_headers};
-use super::segment::{FIRST_FRAME, LogDir, Segment};
+use super::segment::{FIRST_FRAME, LogDir, Segment, Stored, list};
 use super::{DIR_NAME, End, Live, Log, LogOptions};
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, LogPos};
@@ -68,7 +68,7 @@ pub(super) struct Found {
     pub(super) state: LedgerState,
     pub(super) applied: Upto,
     /// The listed segments; never empty.
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Vec<Stored>,
     /// The index of the one that holds the applied position.
     pub(super) first: usize,
     pub(super) last: Segment,
@@ -97,17 +97,18 @@ pub(super) fn open(
     let log_dir = LogDir { vfs: Arc::clone(&vfs), path: dir.join(DIR_NAME) };
     check_applied(dir, &state, applied)?;
     if state.segments.is_empty() {
-        check_unlisted(&log_dir, &state)?;
+        check_unlisted(&*vfs, &log_dir.path, &state)?;
         let next_key = state.lease.max(1);
         let recovery = Recovery { last_key: 0, next_key, time_ms: state.time_ms, lineage_changed: false, cut: None };
         return Ok((Log::create(vfs, dir, options, ledger)?, recovery));
     }
     let found = find(&log_dir, dir, state, applied)?;
-    let mut scan = scan(&found)?;
+    let mut scan = scan(&*log_dir.vfs, &found)?;
     judge(&found, &mut scan)?;
-    check_unlisted(&log_dir, &found.state)?;
+    check_unlisted(&*vfs, &log_dir.path, &found.state)?;
     let last_key = scan.end.last_key.max(applied.key);
     let time_ms = scan.end.time_ms.max(found.state.time_ms);
+    ledger.lock().refresh()?;
     repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
 
     let end = found.last.pos(scan.end.at);
@@ -118,7 +119,8 @@ pub(super) fn open(
                 state.clean = None;
                 state.synced_upto = state.synced_upto.max(end);
             })?;
-            let repaired = Repaired { segments: found.segments.clone(), end: scan.end, cut: None };
+            let (segments, current) = (found.segments.clone(), found.last.clone());
+            let repaired = Repaired { segments, current, end: scan.end, cut: None };
             (repaired, clean.next_key.max(last_key.saturating_add(1)))
         }
         None => {
@@ -127,14 +129,11 @@ pub(super) fn open(
             (repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?, next_key)
         }
     };
-    replay(&found, &repaired, visit)?;
+    replay(&*log_dir.vfs, &found, &repaired, visit)?;
     let recovery = Recovery { last_key, next_key, time_ms, lineage_changed: clean.is_none(), cut: repaired.cut };
     let live = repaired.segments.iter().map(|segment| Live { id: segment.header.id, bytes: segment.len }).collect();
-    let Some(current) = repaired.segments.last().cloned() else {
-        return Err(Error::damaged(log_dir.path, None, "there is no segment"));
-    };
     let end = End { last_key, time_ms, ..repaired.end };
-    Ok((Log::at(log_dir, options, ledger, live, current, end), recovery))
+    Ok((Log::at(log_dir, options, ledger, live, repaired.current, end), recovery))
 }
 
 /// The index store must hold what the ledger says it does, and the ledger what it says itself.
@@ -152,9 +151,9 @@ fn check_applied(dir: &Path, state: &LedgerState, applied: Upto) -> Result<()> {
 
 /// Opens every listed segment and checks how they are linked.
 fn find(log_dir: &LogDir, dir: &Path, state: LedgerState, applied: Upto) -> Result<Found> {
-    let mut segments: Vec<Segment> = Vec::with_capacity(state.segments.len());
+    let mut segments: Vec<Stored> = Vec::with_capacity(state.segments.len());
     for id in &state.segments {
-        let segment = Segment::open(&*log_dir.vfs, &log_dir.path, *id, state.store, true)?;
+        let segment = Segment::open(&*log_dir.vfs, &log_dir.path, *id, state.store, false)?.stored();
         if let Some(before) = segments.last()
             && segment.header.predecessor != before.header.id
         {
@@ -163,9 +162,10 @@ fn find(log_dir: &LogDir, dir: &Path, state: LedgerState, applied: Upto) -> Resu
         }
         segments.push(segment);
     }
-    let Some(last) = segments.last().cloned() else {
+    let Some(last) = segments.last() else {
         return Err(Error::damaged(Ledger::path(dir), None, "the ledger lists no log segment"));
     };
+    let last = last.open(&*log_dir.vfs, true)?;
     if last.len < last.header.capacity {
         let what = format!("the segment was {} bytes long and is cut short", last.header.capacity);
         return Err(Error::damaged(last.path, last.len, what));
@@ -182,7 +182,7 @@ fn find(log_dir: &LogDir, dir: &Path, state: LedgerState, applied: Upto) -> Resu
 
 /// Reads every frame from the first needed segment on. A bad frame before the last segment is damage already: the
 /// next segment's header says where this one ends.
-fn scan(found: &Found) -> Result<Scan> {
+fn scan(vfs: &dyn Vfs, found: &Found) -> Result<Scan> {
     let mut end = End { at: FIRST_FRAME, chain: 0, last_key: 0, time_ms: 0 };
     let mut proven = found.last.pos(FIRST_FRAME);
     let mut before = None;
@@ -192,6 +192,7 @@ fn scan(found: &Found) -> Result<Scan> {
             return Err(Error::damaged(&segment.path, 0, "the segment does not continue the one before it"));
         }
         let next = needed.get(index + 1);
+        let segment = &segment.open(vfs, false)?;
         let mut reader = SegmentReader::new(segment, next.map(|next| next.header.predecessor_end), end.last_key);
         end.chain = segment.header.chain;
         let why = loop {
@@ -244,17 +245,18 @@ pub(super) fn proven_by_ledger(state: &LedgerState) -> LogPos {
 /// recovery, which nobody was shown. A frame that was appended is told by its header, which says that its own segment's
 /// beginning was synced; a copy's says less. If there is one, the ledger is older than the log, and to go on would
 /// lose commits.
-fn check_unlisted(log_dir: &LogDir, state: &LedgerState) -> Result<()> {
-    if !log_dir.vfs.exists(&log_dir.path).map_err(|source| log_dir.error("look for", source))? {
+pub(super) fn check_unlisted(vfs: &dyn Vfs, log_dir: &Path, state: &LedgerState) -> Result<()> {
+    let io = |source| Error::io(format!("look for {}", log_dir.display()), source);
+    if !vfs.exists(log_dir).map_err(io)? {
         return Ok(());
     }
     let last = state.segments.last().copied().unwrap_or(0);
-    for name in log_dir.list()? {
+    for name in list(vfs, log_dir)? {
         let FileName::Segment(id) = name else { continue };
         if id <= last {
             continue;
         }
-        let segment = match Segment::open(&*log_dir.vfs, &log_dir.path, id, state.store, false) {
+        let segment = match Segment::open(vfs, log_dir, id, state.store, false) {
             Ok(segment) => segment,
             Err(Error::Damaged { .. }) => continue,
             Err(error) => return Err(error),
@@ -286,13 +288,14 @@ fn next_key(dir: &Path, state: &LedgerState, last_key: u64, now_ms: u64) -> Resu
 }
 
 /// Hands out what the index store does not hold, from segments that are durable.
-fn replay(found: &Found, repaired: &Repaired, visit: &mut Visit<'_>) -> Result<()> {
+fn replay(vfs: &dyn Vfs, found: &Found, repaired: &Repaired, visit: &mut Visit<'_>) -> Result<()> {
     let applied = found.applied.key;
     let needed = repaired.segments.get(found.first..).unwrap_or_default();
     let mut last_key = 0;
     for (index, segment) in needed.iter().enumerate() {
         let next = needed.get(index + 1);
         let limit = next.map_or(repaired.end.at, |next| next.header.predecessor_end);
+        let segment = &segment.open(vfs, false)?;
         let mut reader = SegmentReader::new(segment, Some(limit), last_key);
         loop {
             match reader.step()? {

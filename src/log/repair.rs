@@ -10,7 +10,7 @@ use super::ledger::{Ledger, LedgerState};
 use super::names::FileName;
 use super::recovery::{Cut, Found, KEY_JUMP, Scan};
 use super::scan::{Frame, SegmentReader, Step};
-use super::segment::{FIRST_FRAME, LogDir, MAX_SPARES, Segment, SegmentHeader};
+use super::segment::{FIRST_FRAME, LogDir, MAX_SPARES, Segment, SegmentHeader, Stored};
 use super::{End, LogOptions, random};
 use crate::error::{Error, Result};
 use crate::frame::{ALIGN, FrameHeader};
@@ -24,7 +24,9 @@ const MAX_TORN_FILES: usize = 4;
 
 /// The log as it is after recovery.
 pub(super) struct Repaired {
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Vec<Stored>,
+    /// The last of them, open for appending.
+    pub(super) current: Segment,
     pub(super) end: End,
     pub(super) cut: Option<Cut>,
 }
@@ -87,10 +89,10 @@ pub(super) fn repair(
         segments.pop();
         log_dir.retire(dropped, options.segment_bytes);
     } else {
-        trim(&mut segments, header.predecessor_end);
+        trim(&found.last, &mut segments, header.predecessor_end);
     }
-    segments.push(segment);
-    Ok(Repaired { segments, end, cut })
+    segments.push(segment.stored());
+    Ok(Repaired { segments, current: segment, end, cut })
 }
 
 /// Writes the bytes from `at` on, up to the last that is not zero, into a file of their own.
@@ -204,10 +206,9 @@ fn for_each_frame(found: &Found, scan: &Scan, each: &mut dyn FnMut(Frame) -> Res
 
 /// Gives back the space behind the end of the segment that nothing will be written to any more. It was kept aside,
 /// if there was anything.
-fn trim(segments: &mut [Segment], end: u64) {
-    let Some(last) = segments.last_mut() else { return };
-    match last.file.set_len(end.max(FIRST_FRAME)) {
-        Ok(()) => last.len = end.max(FIRST_FRAME),
+fn trim(last: &Segment, segments: &mut [Stored], end: u64) {
+    match last.file.set_len(end) {
+        Ok(()) => segments.iter_mut().filter(|segment| segment.header.id == last.header.id).for_each(|it| it.len = end),
         Err(error) => tracing::warn!(file = %last.path.display(), %error, "a log segment could not be cut"),
     }
 }

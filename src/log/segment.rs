@@ -89,6 +89,26 @@ impl SegmentHeader {
     }
 }
 
+/// A segment that is there. There may be many: none is kept open.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) header: SegmentHeader,
+    pub(super) path: PathBuf,
+    /// The file's length.
+    pub(super) len: u64,
+}
+
+impl Stored {
+    /// Opens its file.
+    pub(super) fn open(&self, vfs: &dyn Vfs, write: bool) -> Result<Segment> {
+        let Stored { header, path, len } = self.clone();
+        match vfs.open(&path, write) {
+            Ok(file) => Ok(Segment { header, path, file, len }),
+            Err(error) => Err(Error::io(format!("open {}", path.display()), error)),
+        }
+    }
+}
+
 /// An open segment.
 #[derive(Clone)]
 pub(super) struct Segment {
@@ -125,6 +145,11 @@ impl Segment {
         }
     }
 
+    /// The same, not open.
+    pub(super) fn stored(&self) -> Stored {
+        Stored { header: self.header, path: self.path.clone(), len: self.len }
+    }
+
     /// Where frames must end.
     pub(super) fn limit(&self) -> u64 {
         self.len.min(self.header.capacity)
@@ -134,6 +159,14 @@ impl Segment {
     pub(super) fn pos(&self, offset: u64) -> LogPos {
         LogPos { segment: self.header.id, offset }
     }
+}
+
+/// What is in the log's directory, in order; other files are not looked at.
+pub(super) fn list(vfs: &dyn Vfs, log_dir: &Path) -> Result<Vec<FileName>> {
+    let names = vfs.list(log_dir).map_err(|source| Error::io(format!("list {}", log_dir.display()), source))?;
+    let mut names: Vec<FileName> = names.iter().filter_map(|name| FileName::parse(name)).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The log's directory: makes segments, out of spares where there are some.
@@ -151,12 +184,9 @@ impl LogDir {
         self.path.join(name.to_string())
     }
 
-    /// What is in the directory, in order; other files are not looked at.
+    /// What is in the directory; see [`list`].
     pub(super) fn list(&self) -> Result<Vec<FileName>> {
-        let names = self.vfs.list(&self.path).map_err(|source| self.error("list", source))?;
-        let mut names: Vec<FileName> = names.iter().filter_map(|name| FileName::parse(name)).collect();
-        names.sort_unstable();
-        Ok(names)
+        list(&*self.vfs, &self.path)
     }
 
     /// Creates a segment whose header and directory entry are durable. On a full disk nothing is left behind.

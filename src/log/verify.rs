@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::DIR_NAME;
 use super::ledger::{Ledger, LedgerState};
-use super::recovery::proven_by_ledger;
+use super::recovery::{check_unlisted, proven_by_ledger};
 use super::scan::{Frame, SegmentReader, Step, find_headers};
-use super::segment::{FIRST_FRAME, Segment};
+use super::segment::{FIRST_FRAME, Segment, Stored};
 use crate::codec::Malformed;
 use crate::error::{Error, Result};
 use crate::frame::{Body, LogPos};
@@ -33,24 +33,31 @@ pub fn scan_readonly(vfs: &dyn Vfs, dir: &Path, report: &mut dyn FnMut(Finding))
     let log_dir = dir.join(DIR_NAME);
     let mut segments = Vec::with_capacity(state.segments.len());
     for id in &state.segments {
-        segments.push(match Segment::open(vfs, &log_dir, *id, state.store, false) {
-            Ok(segment) => Some(segment),
-            Err(Error::Damaged { file, offset, what }) => {
-                report(Finding { file: Some(file), offset, dataset: None, key: None, what });
-                None
-            }
-            Err(error) => return Err(error),
-        });
+        let segment = Segment::open(vfs, &log_dir, *id, state.store, false);
+        segments.push(reported(segment.map(|segment| segment.stored()), report)?);
     }
+    reported(check_unlisted(vfs, &log_dir, &state), report)?;
     let mut verify = Verify { report, state: &state, scanned: Scanned::default(), last_key: 0, chain: None };
     for (index, segment) in segments.iter().enumerate() {
         let next = segments.get(index + 1);
         match segment {
-            Some(segment) => verify.segment(segment, next.map(Option::as_ref))?,
+            Some(segment) => verify.segment(&segment.open(vfs, false)?, next.map(Option::as_ref))?,
             None => verify.chain = None,
         }
     }
     Ok(verify.scanned)
+}
+
+/// Damage as a finding; any other error stays one.
+fn reported<T>(result: Result<T>, report: &mut dyn FnMut(Finding)) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Damaged { file, offset, what }) => {
+            report(Finding { file: Some(file), offset, dataset: None, key: None, what });
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 struct Verify<'a> {
@@ -64,18 +71,18 @@ struct Verify<'a> {
 
 impl Verify<'_> {
     /// One segment. `next` is none for the last one, and holds none if the next one cannot be read.
-    fn segment(&mut self, segment: &Segment, next: Option<Option<&Segment>>) -> Result<()> {
+    fn segment(&mut self, segment: &Segment, next: Option<Option<&Stored>>) -> Result<()> {
         let header = &segment.header;
         if self.chain.is_some_and(|chain| chain != header.chain) {
-            self.found(segment, 0, "the segment does not continue the one before it");
+            self.found(&segment.path, 0, "the segment does not continue the one before it");
         }
         if let Some(Some(next)) = next
             && next.header.predecessor != header.id
         {
-            self.found(next, 0, "the segment follows another one than the ledger lists before it");
+            self.found(&next.path, 0, "the segment follows another one than the ledger lists before it");
         }
         if next.is_none() && segment.len < header.capacity {
-            self.found(segment, segment.len, "the segment is cut short");
+            self.found(&segment.path, segment.len, "the segment is cut short");
         }
         let limit = next.flatten().map(|next| next.header.predecessor_end);
         let mut reader = SegmentReader::new(segment, limit, self.last_key);
@@ -90,7 +97,7 @@ impl Verify<'_> {
                         break;
                     }
                     sound = false;
-                    self.found(segment, at, why);
+                    self.found(&segment.path, at, why);
                     match self.resume(segment, at, limit)? {
                         Some(at) => reader.skip_to(at),
                         None => break,
@@ -109,8 +116,10 @@ impl Verify<'_> {
         self.last_key = frame.header.last_key();
         match Body::parse(frame.body.clone()) {
             Ok(body) if body.count() == frame.header.count => {}
-            Ok(_) => self.found(segment, frame.at, "a commit holds another number of records than its header says"),
-            Err(Malformed(why)) => self.found(segment, frame.at, why),
+            Ok(_) => {
+                self.found(&segment.path, frame.at, "a commit holds another number of records than its header says")
+            }
+            Err(Malformed(why)) => self.found(&segment.path, frame.at, why),
         }
     }
 
@@ -141,8 +150,8 @@ impl Verify<'_> {
         Ok(next)
     }
 
-    fn found(&mut self, segment: &Segment, offset: u64, what: &str) {
-        let (file, offset) = (Some(segment.path.clone()), Some(offset));
+    fn found(&mut self, path: &Path, offset: u64, what: &str) {
+        let (file, offset) = (Some(path.to_path_buf()), Some(offset));
         (self.report)(Finding { file, offset, dataset: None, key: None, what: what.into() });
     }
 }

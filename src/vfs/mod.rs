@@ -96,7 +96,7 @@ pub fn write_all_at(file: &dyn VfsFile, buf: &[u8], offset: u64) -> io::Result<(
 
 /// Makes the file at least `len` bytes long, with space that is really there.
 pub fn allocate(file: &dyn VfsFile, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     loop {
         match file.allocate(len) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

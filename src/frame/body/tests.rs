@@ -101,7 +101,8 @@ fn the_builder_refuses_what_the_parser_would() {
     assert!(with(&|_| {}).is_err());
     assert!(with(&|b| b.change(0, Op::Create, b"e", b"")).is_err());
     assert!(with(&|b| b.delete_dataset(3)).is_err());
-    let refused: [&dyn Fn(&mut BodyBuilder, u32); 6] = [
+    type Act<'a> = &'a dyn Fn(&mut BodyBuilder, u32);
+    let refused: [Act<'_>; 6] = [
         &|b, d| b.change(d, Op::Create, b"", b""),
         &|b, d| b.change(d, Op::Create, &[1; MAX_ENTITY_BYTES + 1], b""),
         &|b, d| b.change(d, Op::Delete, b"e", b"payload"),

@@ -141,3 +141,16 @@ fn an_impossible_change_is_refused_without_harm() {
     ledger.update(|state| state.lease = 6000).unwrap();
     assert_eq!(Ledger::open(&OsVfs, dir.path()).unwrap().state().lease, 6000);
 }
+
+#[test]
+fn a_state_that_was_in_memory_only_is_written_again() {
+    let (dir, path, mut ledger) = created();
+    ledger.update(|state| state.lease = 6000).unwrap();
+    let mut reopened = Ledger::open(&OsVfs, dir.path()).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[SLOT_LEN..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    reopened.refresh().unwrap();
+    Ledger::inspect(&OsVfs, dir.path(), &mut |finding| panic!("{finding:?}")).unwrap();
+    assert_eq!(Ledger::open(&OsVfs, dir.path()).unwrap().state().lease, 6000);
+}

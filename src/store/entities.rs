@@ -17,8 +17,7 @@ impl Snapshot<'_> {
 
     /// The newest version of an entity whose key is at most `key`.
     pub fn version_at_or_below(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
-        let range = (keys::entity(id, entity, key), keys::entity_end(id, entity));
-        Rows::new(self, Family::Entities, range, parse_version).next().transpose()
+        self.entity_lookup().seek(id, entity, key)
     }
 
     /// The newest `limit` versions of an entity, newest first.
@@ -29,7 +28,7 @@ impl Snapshot<'_> {
 
     /// Looks up many entities with one iterator; cheapest in ascending order.
     pub fn entity_lookup(&self) -> EntityLookup<'_> {
-        EntityLookup { at: Position::new(self, Family::Entities, None), last: None }
+        EntityLookup { at: Position::of_entities(self) }
     }
 
     /// All entities that sort behind `after`, in order, each with its newest version (a delete included).
@@ -52,31 +51,14 @@ impl Snapshot<'_> {
 /// Looks up versions of entities with one iterator.
 pub struct EntityLookup<'s> {
     at: Position<'s>,
-    /// Where the last lookup was aimed at; the iterator stands at the first row from there on.
-    last: Option<Vec<u8>>,
 }
 
 impl EntityLookup<'_> {
     /// The newest version of an entity whose key is at most `at_most`.
     pub fn seek(&mut self, id: u64, entity: &[u8], at_most: u64) -> Result<Option<Version>> {
         let aim = keys::entity(id, entity, at_most);
-        if !self.already_at(&aim)? {
-            self.at.seek(&aim);
-        }
-        let prefix = aim.len() - 8;
-        let here = matches!(self.at.row()?, Some((row, _)) if row.get(..prefix) == aim.get(..prefix));
-        self.last = Some(aim);
-        if here { self.at.parsed(parse_version) } else { Ok(None) }
-    }
-
-    /// Whether the row here is the first one from `aim` on, as it is for new entities that sort behind the last one
-    /// looked up and before the next one that exists.
-    fn already_at(&self, aim: &[u8]) -> Result<bool> {
-        let Some(last) = &self.last else { return Ok(false) };
-        if last.as_slice() > aim {
-            return Ok(false);
-        }
-        Ok(self.at.row()?.is_none_or(|(row, _)| row >= aim))
+        self.at.seek(&aim);
+        self.at.parsed(parse_version)
     }
 }
 

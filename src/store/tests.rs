@@ -91,3 +91,10 @@ pub(super) fn seal(changes: &mut Changes<'_>, record: &mut DatasetRecord, entrie
 pub(super) fn applied(key: u64) -> Applied {
     Applied { key, segment: 1, offset: 64 * key }
 }
+
+#[test]
+fn stores_and_snapshots_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Store>();
+    shared::<Snapshot<'_>>();
+}

@@ -1,8 +1,8 @@
 //! How RocksDB is set up, and why.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, InfoLogger, LogLevel, LruCacheOptions,
-    Options, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, InfoLogger, LogLevel,
+    LruCacheOptions, Options, SliceTransform, WriteBufferManager,
 };
 
 use super::families::Family;
@@ -75,8 +75,10 @@ pub(super) fn descriptors(options: &StoreOptions, shared: &Shared) -> Vec<Column
     let named = Family::ALL.into_iter().map(|family| {
         let mut cf = common(options);
         cf.set_block_based_table_factory(&table(family, shared));
-        if family == Family::Chunks {
-            values_apart(&mut cf, options);
+        match family {
+            Family::Chunks => values_apart(&mut cf, options),
+            Family::Entities => cf.set_prefix_extractor(entity_prefixes()),
+            _ => {}
         }
         ColumnFamilyDescriptor::new(family.name(), cf)
     });
@@ -110,13 +112,31 @@ fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
     table.set_cache_index_and_filter_blocks(true);
     table.set_cache_index_and_filter_blocks_with_high_priority(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // Only where rows are looked up by their whole key, often in vain: names and idempotency ids. Everything else is
-    // a seek, which a filter cannot help.
-    if matches!(family, Family::Datasets | Family::Meta) {
+    // Filters only where rows are looked up in vain: names and idempotency ids by their whole key, and entities, most of
+    // which are new in many a workload. Everything else is a scan.
+    if matches!(family, Family::Datasets | Family::Meta | Family::Entities) {
         table.set_bloom_filter(10.0, false);
         table.set_optimize_filters_for_memory(true);
     }
+    if family == Family::Entities {
+        table.set_whole_key_filtering(false);
+        // The largest column family by far: its filters and indexes are loaded piece by piece, so that a small cache
+        // need not hold those of a whole file.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(8 << 10);
+        table.set_pin_top_level_index_and_filter(true);
+    }
     table
+}
+
+/// All versions of an entity have one prefix: the row's key but for the sync-key that ends it.
+fn entity_prefixes() -> SliceTransform {
+    const KEY_BYTES: usize = 8;
+    fn prefix(row: &[u8]) -> &[u8] {
+        row.get(..row.len().saturating_sub(KEY_BYTES)).unwrap_or_default()
+    }
+    SliceTransform::create("tidelog.entity", prefix, Some(|row| row.len() > 2 * KEY_BYTES))
 }
 
 /// Chunk values lie in blob files: written once, not rewritten level by level. They never enter the block cache (there

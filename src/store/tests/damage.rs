@@ -225,6 +225,32 @@ fn a_flipped_bit_in_a_table_is_found_on_reading_or_harmless() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_manifest_is_refused_or_harmless() {
+    let (_root, dir) = closed();
+    let whole = read_all(&open_reader(&dir)).unwrap();
+    let (mut tried, mut refused) = (0, 0);
+    for file in [manifest(&dir), dir.join("CURRENT"), dir.join("IDENTITY")] {
+        let sound = fs::read(&file).unwrap();
+        for at in (0..sound.len()).step_by(11) {
+            let mut flipped = sound.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&file, &flipped).unwrap();
+            let before = content(&dir);
+            tried += 1;
+            match Store::open_read_only(&dir, &OPTIONS, 400).and_then(|store| read_all(&store)) {
+                Ok(found) => assert_eq!(found, whole, "{} at {at}", file.display()),
+                Err(Error::Damaged { .. }) => refused += 1,
+                Err(error) => panic!("{} at {at}: {error:?}", file.display()),
+            }
+            assert!(content(&dir) == before, "{} at {at}: the directory was changed", file.display());
+        }
+        fs::write(&file, &sound).unwrap();
+    }
+    println!("{tried} flips, {refused} refused");
+    assert!(refused * 3 > tried * 2, "{refused} of {tried} refused");
+}
+
+#[test]
 fn a_malformed_row_is_refused_and_ends_the_iteration() {
     let place = place();
     let mut changes = place.store.changes(0);

@@ -1,0 +1,5 @@
+//! Every integration test in one binary: each binary links RocksDB again.
+
+#[cfg(feature = "cli")]
+mod git_history;
+mod tidy;

@@ -25,3 +25,8 @@ pub use types::{
     Entry, Expect, Finding, Keep, Limits, ManyPage, Metrics, NamePage, Op, Page, Pending, Retention, StoreStat,
     SyncKey, VerifyReport, View,
 };
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

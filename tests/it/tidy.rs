@@ -41,7 +41,7 @@ const RANKS: &[(&str, u8)] = &[
 const ALLOWED: &[(&str, &str)] = &[("types", "cursor")];
 
 /// What is forbidden within a rank: the log and the index store do not know each other.
-const STRANGERS: &[(&str, &str)] = &[("log", "store"), ("store", "log"), ("tail", "store"), ("store", "tail")];
+const STRANGERS: &[(&str, &str)] = &[("log", "store"), ("store", "log")];
 
 /// Modules that use the public interface only, as `crate::Engine`, and no other module.
 const OUTSIDERS: &[&str] = &["server"];

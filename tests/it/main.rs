@@ -2,4 +2,5 @@
 
 #[cfg(feature = "cli")]
 mod git_history;
+mod readme;
 mod tidy;

@@ -43,11 +43,13 @@ impl Source {
         self.code.lines().zip(self.text.lines()).take(lines).enumerate().map(|(at, (code, text))| (at + 1, code, text))
     }
 
-    /// The names after `mod` at the start of a line.
+    /// The names after `mod` at the start of a line, unless the module is for tests.
     pub fn declared_modules(&self) -> Vec<String> {
-        let declared = |line: &str| {
+        let mut before = "";
+        let declared = |line| {
+            let for_tests = std::mem::replace(&mut before, line) == "#[cfg(test)]";
             let rest = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ")?;
-            Some(rest.strip_suffix(';')?.to_string())
+            rest.strip_suffix(';').filter(|_| !for_tests).map(String::from)
         };
         self.code.lines().filter_map(declared).collect()
     }

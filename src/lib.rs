@@ -1,36 +1,74 @@
-//! Tidelog: an embeddable changelog storage engine for sync servers.
+//! Tidelog is an embeddable changelog storage engine for sync servers.
+//!
+//! It appends every create, update and delete of an *entity* in a *dataset* under a monotonic *sync-key*, indexes the log
+//! by dataset and by entity, compacts it to a configurable cap, and answers one question: **what changed in this dataset
+//! since my key, at most this much?** There is one log and one cursor: a full resync is a read from 0.
+//!
+//! ```
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let dir = dir.path().join("store");
+//! use tidelog::{Batch, Cursor, Engine, Limits, Options};
+//!
+//! let engine = Engine::open(&dir, Options::default())?;
+//! let mut batch = Batch::new();
+//! batch.create("calendar", "event-1", "Lunch").create("calendar", "event-2", "Dinner");
+//! engine.append(batch)?;
+//!
+//! let mut cursor = Cursor::START; // a client that has nothing yet
+//! loop {
+//!     let page = engine.changes("calendar", &cursor, Limits::entries(50))?;
+//!     for entry in &page.entries {
+//!         println!("{} {} {:?}", entry.key, entry.op.name(), entry.entity);
+//!     }
+//!     cursor = page.next; // kept by the client for its next visit
+//!     if !page.more {
+//!         break;
+//!     }
+//! }
+//! # Ok::<(), tidelog::Error>(())
+//! ```
+//!
+//! # What survives what
+//!
+//! | commit | process killed | power cut | visible to readers |
+//! | --- | --- | --- | --- |
+//! | [`Durability::Synced`], acknowledged | kept | kept | at once |
+//! | [`Durability::Buffered`], acknowledged | kept or lost, whole | kept or lost, whole | within [`Options::sync_interval`] |
+//! | not acknowledged | kept or lost, whole | kept or lost, whole | only if kept |
+//!
+//! Nothing is shown to a reader before its sync, so no client holds a key that a crash can take back. The first failed
+//! write or sync ends all writing ([`Error::Poisoned`]); reads go on.
+//!
+//! # Features
+//!
+//! `cli` builds the command line `tidelog`. The default is none: no async runtime and no command line parser.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-#[allow(dead_code, unused_imports)]
 mod chunk;
 mod clock;
-#[allow(dead_code)]
 mod codec;
 mod compact;
-#[allow(dead_code)]
 mod cursor;
 mod engine;
 mod error;
-#[allow(dead_code)]
 mod frame;
 #[cfg(test)]
 mod golden;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod json;
 mod limits;
-#[allow(dead_code)]
 mod log;
 mod meta;
 mod options;
 mod seal;
-#[allow(dead_code, unused_imports)]
 mod store;
 mod tail;
 mod types;
 mod verify;
-#[allow(dead_code)]
 mod vfs;
-#[allow(dead_code)]
 mod window;
 
 #[doc(hidden)]
@@ -45,3 +83,8 @@ pub use types::{
     SyncKey, VerifyReport, View,
 };
 pub use verify::verify;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

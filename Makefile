@@ -1,0 +1,75 @@
+# `make help` lists what there is to call.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build run history test check fmt clippy docs features deny package fuzz bench clean
+
+# The repository whose history `make history` records.
+REPO ?= $(CURDIR)
+# Where the history's store is kept; empty: a temporary directory, removed at the end.
+DATA ?=
+# The cargo profile of `make build` and `make history`.
+PROFILE ?= dev
+# How long each fuzz target runs.
+SECONDS ?= 60
+
+export PATH := $(HOME)/.cargo/bin:$(HOME)/.cache/tidelog/bin:$(PATH)
+
+# RocksDB is half an hour of compiling: a compiler cache serves it to every profile and every clone. Looked up when a
+# recipe starts, not before: `setup` may just have installed it. Whoever sets CC or CXX keeps them.
+ifneq ($(filter default undefined,$(origin CXX)),)
+export CXX = $(if $(shell command -v ccache),ccache c++,c++)
+endif
+ifneq ($(filter default undefined,$(origin CC)),)
+export CC = $(if $(shell command -v ccache),ccache cc,cc)
+endif
+
+help: ## This list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo '  Variables: REPO=path and DATA=dir for history, PROFILE=release, SECONDS=60 for fuzz.'
+
+setup: ## Install what the build needs and is missing (Debian packages)
+	@scripts/setup
+
+build: setup ## Build the command line, target/debug/tidelog
+	cargo build --profile $(PROFILE) --features cli
+
+run: history ## Set up, build, and play the main job on this repository's history
+
+history: setup ## The main job: record the git history of REPO and bring three clients up to date
+	cargo run --profile $(PROFILE) --features cli --example git_history -- '$(REPO)' $(if $(DATA),--data '$(DATA)')
+
+test: setup ## All tests, documentation examples included
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  set -x; cargo nextest run --all-features --no-fail-fast && cargo test --doc --all-features; \
+	else set -x; cargo test --all-features --no-fail-fast; fi
+
+check: fmt clippy docs features ## Formatting, lints, documentation, every feature alone
+
+fmt:
+	cargo fmt --check
+
+clippy: setup
+	cargo clippy --all-targets --all-features -- -D warnings
+
+docs: setup
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
+
+features: setup
+	scripts/check-features
+
+deny: ## Licences, bans and sources of the dependencies (installs cargo-deny once)
+	scripts/check-deny
+
+package: setup ## Package the crate and build the package, as publishing would
+	scripts/check-package
+
+fuzz: setup ## Run each fuzz target for SECONDS (needs a nightly compiler)
+	scripts/fuzz $(SECONDS)
+
+bench: setup ## Run the benchmarks
+	cargo bench --all-features
+
+clean: ## Remove what cargo built
+	cargo clean

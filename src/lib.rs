@@ -9,6 +9,9 @@ mod codec;
 mod cursor;
 mod engine;
 mod error;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod json;
 mod limits;
 #[allow(dead_code)]
 mod meta;

@@ -1,0 +1,4 @@
+//! The behaviour of the crate: one behaviour a file.
+
+#[cfg(feature = "cli")]
+mod cli;

@@ -54,7 +54,7 @@ const UNITS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_00
 
 /// Milliseconds as [`age`] reads them, in the longest unit that is exact.
 pub fn duration(ms: u64) -> String {
-    let (unit, scale) = UNITS.iter().find(|(_, scale)| ms != 0 && ms % scale == 0).unwrap_or(&("ms", 1));
+    let (unit, scale) = UNITS.iter().find(|(_, scale)| ms != 0 && ms.is_multiple_of(*scale)).unwrap_or(&("ms", 1));
     format!("{}{unit}", ms / scale)
 }
 

@@ -10,6 +10,9 @@ use tidelog::{Limits, Options};
 use crate::failure::Failure;
 use crate::values::{Setting, age, count, setting_bytes, size};
 
+/// Under which the options of every command stand.
+const GLOBAL: &str = "Global options";
+
 /// A changelog storage engine for sync servers: what changed in this dataset since my key?
 #[derive(Debug, Parser)]
 #[command(
@@ -20,20 +23,28 @@ use crate::values::{Setting, age, count, setting_bytes, size};
 )]
 pub struct Args {
     /// The store's directory [default: $TIDELOG_DATA, else ./data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     data: Option<PathBuf>,
     /// The memory budget, in bytes or as in 64M, 1G
-    #[arg(long, global = true, value_name = "BYTES", default_value = "256M", value_parser = size)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BYTES",
+        default_value = "256M",
+        value_parser = size,
+        help_heading = GLOBAL
+    )]
     pub memory: usize,
     /// Print JSON, for programs (docs/json.md)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// The names given (dataset, entity, prefix, after) are base64
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     base64: bool,
     /// Tell what the engine does; twice or more: in detail
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
+    /// What to do
     #[command(subcommand)]
     pub command: Command,
 }
@@ -60,9 +71,15 @@ pub enum Command {
         prefix: Option<OsString>,
     },
     /// What the store or a dataset holds
-    Stat { dataset: Option<OsString> },
+    Stat {
+        /// Its name [default: the store as a whole]
+        dataset: Option<OsString>,
+    },
     /// Delete a dataset with all its entries
-    Delete { dataset: OsString },
+    Delete {
+        /// Its name
+        dataset: OsString,
+    },
     /// Show or set how much of a dataset's past is kept
     #[command(subcommand)]
     Retention(Retention),
@@ -77,9 +94,15 @@ pub enum Command {
     /// Check every byte of the store, changing nothing
     Verify,
     /// Copy the store into a directory that does not exist
-    Backup { dest: PathBuf },
+    Backup {
+        /// The directory to make
+        dest: PathBuf,
+    },
     /// Make a store of a backup, in a directory (--data) that does not exist
-    Restore { src: PathBuf },
+    Restore {
+        /// The backup's directory
+        src: PathBuf,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -101,6 +124,7 @@ pub enum Keys {
 
 #[derive(Debug, ClapArgs)]
 pub struct Changes {
+    /// The dataset's name
     pub dataset: OsString,
     /// A cursor, a key, or one of: start, oldest (what is still there), head (only what comes now) [default: start]
     #[arg(long, value_name = "CURSOR|KEY", conflicts_with = "since_time")]
@@ -157,7 +181,9 @@ impl PageOf {
 
 #[derive(Debug, ClapArgs)]
 pub struct Entity {
+    /// The dataset's name
     pub dataset: OsString,
+    /// The entity's id
     pub entity: OsString,
 }
 
@@ -172,6 +198,7 @@ pub struct History {
 
 #[derive(Debug, ClapArgs)]
 pub struct Entities {
+    /// The dataset's name
     pub dataset: OsString,
     /// Begin after this entity
     #[arg(long, value_name = "ENTITY")]
@@ -183,6 +210,7 @@ pub struct Entities {
 
 #[derive(Debug, ClapArgs)]
 pub struct Recent {
+    /// The dataset's name
     pub dataset: OsString,
     /// Begin below this key [default: at the head]
     #[arg(long, value_name = "KEY")]
@@ -195,13 +223,17 @@ pub struct Recent {
 #[derive(Debug, Subcommand)]
 pub enum Retention {
     /// How much of its past the dataset keeps
-    Show { dataset: OsString },
+    Show {
+        /// The dataset's name
+        dataset: OsString,
+    },
     /// Change what is named, and leave the rest as it is; a dataset that does not exist is created, empty
     Set(RetentionSet),
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct RetentionSet {
+    /// The dataset's name
     pub dataset: OsString,
     #[command(flatten)]
     pub caps: Caps,
@@ -244,17 +276,31 @@ pub enum Keep {
 pub enum Consumer {
     /// What comes after the consumer's acknowledged position
     Fetch {
+        /// The consumer's name
         name: String,
+        /// The dataset's name
         dataset: OsString,
         #[command(flatten)]
         page: PageOf,
     },
     /// All up to KEY is done
-    Ack { name: String, dataset: OsString, key: String },
+    Ack {
+        /// The consumer's name
+        name: String,
+        /// The dataset's name
+        dataset: OsString,
+        /// The key of the last entry that is done
+        key: String,
+    },
     /// Every consumer and how far it is
     List,
     /// Forget a consumer, and keep nothing for it
-    Remove { name: String, dataset: OsString },
+    Remove {
+        /// The consumer's name
+        name: String,
+        /// The dataset's name
+        dataset: OsString,
+    },
 }
 
 impl Args {

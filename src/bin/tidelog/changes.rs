@@ -26,7 +26,7 @@ pub fn run(args: &Args, changes: &Changes, out: &mut Output) -> Outcome {
         None => {
             let page = engine.changes(&dataset, &cursor, limits)?;
             entries(out, &dataset, &page.entries, true)?;
-            end(out, &page)
+            end(out, &page, AGAIN)
         }
     })
 }
@@ -48,7 +48,7 @@ fn all(engine: &Engine, dataset: &[u8], mut cursor: Cursor, limits: Limits, out:
         entries(out, dataset, &page.entries, headings)?;
         headings &= page.entries.is_empty();
         if !page.more {
-            return end(out, &page);
+            return end(out, &page, AGAIN);
         }
         cursor = page.next;
     }
@@ -121,8 +121,11 @@ pub fn entries(out: &mut Output, dataset: &[u8], entries: &[Entry], headings: bo
     out.table(&table)
 }
 
-/// Prints the end of a page.
-pub fn end(out: &mut Output, page: &Page) -> Outcome {
+/// How to go on after a page that is not the last.
+const AGAIN: &str = "yes: ask again with --since and the cursor above";
+
+/// Prints the end of a page; `again` tells people how to go on.
+pub fn end(out: &mut Output, page: &Page, again: &str) -> Outcome {
     if out.is_json() {
         return out.line(&json::page(page));
     }
@@ -133,7 +136,7 @@ pub fn end(out: &mut Output, page: &Page) -> Outcome {
     let mut table = Table::of_facts();
     table.fact("next", page.next);
     table.fact("key", format!("{} of head {}", page.position, page.head));
-    table.fact("more", if page.more { "yes: ask again with --since and the cursor above" } else { "no" });
+    table.fact("more", if page.more { again } else { "no" });
     table.fact("pending", format!("{} entries, {}", number(entries), size(bytes)));
     table.fact("headroom", number(page.headroom));
     out.text(format_args!(""))?;

@@ -20,7 +20,7 @@ pub fn run(args: &Args, command: &Consumer, out: &mut Output) -> Outcome {
             store::with(args, out, |engine, out| {
                 let page = engine.consumer_fetch(name, &dataset, limits)?;
                 changes::entries(out, &dataset, &page.entries, true)?;
-                changes::end(out, &page)
+                changes::end(out, &page, "yes: acknowledge this page and fetch again")
             })
         }
         Consumer::Ack { name, dataset, key } => {

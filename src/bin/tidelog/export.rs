@@ -10,7 +10,7 @@ use crate::failure::Outcome;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::store;
-use crate::text::number;
+use crate::text::counted;
 
 /// Changes in a commit, at most.
 const CHANGES: usize = 100;
@@ -43,7 +43,8 @@ pub fn run(args: &Args, out: &mut Output) -> Outcome {
         drop(progress);
         out.flush()?;
         if !out.is_json() {
-            eprintln!("exported {} entries of {} datasets", number(entries), number(datasets));
+            let (entries, datasets) = (counted(entries, "entry", "entries"), counted(datasets, "dataset", "datasets"));
+            eprintln!("exported {entries} of {datasets}");
         }
         Ok(())
     })

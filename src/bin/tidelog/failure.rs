@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tidelog::Error;
 use tidelog::json::{self, Committed, ErrorBody};
 
-use crate::text::shown;
+use crate::text::{counted, shown};
 
 /// What every command returns.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -101,9 +101,9 @@ impl fmt::Display for Failure {
             Failure::Import(stopped) => stopped.fmt(f),
             Failure::Findings { dir, count } => write!(
                 f,
-                "the store in {} is damaged: {count} finding{}; restore a backup",
+                "the store in {} is damaged: {}; restore a backup",
                 dir.display(),
-                if *count == 1 { "" } else { "s" }
+                counted(*count as u64, "finding", "findings")
             ),
             Failure::Pipe => f.write_str("the reader of the output went away"),
         }

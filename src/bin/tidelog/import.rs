@@ -15,7 +15,7 @@ use crate::lines::Lines;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::store;
-use crate::text::number;
+use crate::text::counted;
 
 /// Commits handed in whose outcome is not known yet, at most.
 const IN_FLIGHT: usize = 256;
@@ -45,8 +45,6 @@ pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
 
 /// What was committed, for people.
 pub fn summary(committed: &Committed) -> String {
-    let counted =
-        |count: u64, one: &str, many: &str| format!("{} {}", number(count), if count == 1 { one } else { many });
     let mut text = format!(
         "{}, {}",
         counted(committed.commits, "commit", "commits"),

@@ -74,6 +74,11 @@ pub fn number(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
 }
 
+/// How many of a thing there are.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(count), if count == 1 { one } else { many })
+}
+
 /// A size.
 pub fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()

@@ -14,9 +14,9 @@ fn a_consumer_gets_what_it_has_not_acknowledged() {
     );
     let second = fetched[1]["key"].as_str().expect("a key is text");
     let acked = json!({"ack": {"consumer": "mailer", "dataset": "d", "key": second}});
-    assert_eq!(store.json(&["consumer", "ack", "mailer", "d", second]), [acked.clone()]);
+    assert_eq!(store.json(&["consumer", "ack", "mailer", "d", second])[0], acked);
     let first = fetched[0]["key"].as_str().expect("a key is text");
-    assert_eq!(store.json(&["consumer", "ack", "mailer", "d", first]), [acked], "a position never goes back");
+    assert_eq!(store.json(&["consumer", "ack", "mailer", "d", first])[0], acked, "a position never goes back");
     assert_eq!(texts(&store.entries(&["consumer", "fetch", "mailer", "d"]), "entity"), ["c"]);
     let listed = json!({"consumer": "mailer", "dataset": "d", "key": second, "evicted": false});
     assert_eq!(store.entries(&["consumer", "list"]), [listed]);

@@ -19,6 +19,7 @@ mod export_of_a_window;
 mod get_finds_an_entity;
 mod history_is_oldest_first;
 mod import_conflict_stops;
+mod import_ends_well_on_a_signal;
 mod import_limits_a_line;
 mod import_names_the_bad_line;
 mod import_repeats_by_id;

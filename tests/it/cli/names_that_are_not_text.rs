@@ -11,7 +11,7 @@ fn they_go_in_and_come_out_as_base64() {
     assert_eq!(store.json(&["get", "/w==", "AP4=", "--base64"])[0]["payload"], 1);
     assert_eq!(store.entries(&["datasets"])[0]["dataset_base64"], "/w==");
     assert_eq!(store.entries(&["entities", "/w==", "--base64"])[0]["entity_base64"], "AP4=");
-    assert_eq!(store.error(7, &["get", "/w==", "AAAA", "--base64"])["entity_base64"], "AAAA");
+    assert_eq!(store.error(7, &["get", "/w==", "/v7+", "--base64"])["entity_base64"], "/v7+");
     assert_eq!(store.error(2, &["get", "/w=", "AP4=", "--base64"])["kind"], "invalid");
 }
 

@@ -1,0 +1,96 @@
+//! The command line `tidelog`.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod changes;
+mod consumer;
+mod export;
+mod failure;
+mod import;
+mod interrupt;
+mod lines;
+mod output;
+mod progress;
+mod read;
+mod retention;
+mod store;
+mod table;
+mod text;
+mod upkeep;
+mod values;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use failure::{Failure, Outcome};
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    trace(&args);
+    let mut out = Output::new(args.json);
+    let outcome = run(&args, &mut out);
+    // What was printed before a failure belongs to the answer (the findings of `verify`).
+    let flushed = out.flush();
+    match outcome.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(args.json),
+    }
+}
+
+fn run(args: &Args, out: &mut Output) -> Outcome {
+    match &args.command {
+        Command::Import(import) => import::run(args, import, out),
+        Command::Export => export::run(args, out),
+        Command::Changes(changes) => changes::run(args, changes, out),
+        Command::Get(get) => read::get(args, get, out),
+        Command::History(history) => read::history(args, history, out),
+        Command::Entities(entities) => read::entities(args, entities, out),
+        Command::Recent(recent) => read::recent(args, recent, out),
+        Command::Datasets { prefix } => read::datasets(args, prefix.as_deref(), out),
+        Command::Stat { dataset } => read::stat(args, dataset.as_deref(), out),
+        Command::Delete { dataset } => upkeep::delete(args, dataset, out),
+        Command::Retention(command) => retention::run(args, command, out),
+        Command::Consumer(command) => consumer::run(args, command, out),
+        Command::Compact { dataset } => upkeep::compact(args, dataset.as_deref(), out),
+        Command::Verify => upkeep::verify(args, out),
+        Command::Backup { dest } => upkeep::backup(args, dest, out),
+        Command::Restore { src } => upkeep::restore(args, src, out),
+    }
+}
+
+/// Help and version go to stdout; anything else is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+        let text = error.to_string();
+        let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        return Failure::invalid(message).report(true);
+    }
+    // Whether it can be printed or not, there is nothing else to do.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Events of the engine go to stderr: warnings for people, and more with `-v`. With `--json` stderr is for the error.
+fn trace(args: &Args) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match (args.verbose, args.json) {
+        (0, true) => LevelFilter::OFF,
+        (0, false) => LevelFilter::WARN,
+        (1, _) => LevelFilter::INFO,
+        (2, _) => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(level)
+        .init();
+}

@@ -16,6 +16,8 @@ mod options;
 mod types;
 mod vfs;
 
+#[doc(hidden)]
+pub use clock::Clock;
 pub use cursor::Cursor;
 pub use engine::{Engine, Receipt, Watch, restore, verify};
 pub use error::{Error, Result, Stale, StaleReason};

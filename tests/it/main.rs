@@ -1,4 +1,34 @@
 //! What Tidelog promises, one behaviour per file, through its public interface only.
 
+mod atomic_batch;
+mod backup;
+mod bad_input;
+mod buffered;
+mod changes_many;
+mod clock;
+mod closed;
+mod concurrency;
+mod consumer_lease;
+mod consumers;
+mod damaged_files;
+mod expect;
+mod floor_cost;
+mod grace;
+mod idempotency;
+mod keys_never_reused;
+mod limits;
 mod model;
+mod openers;
+mod page_limits;
+mod quiet_floors;
+mod read_only;
+mod recreated_dataset;
+mod retention_caps;
+mod since_time;
+mod stale_reasons;
 mod support;
+mod timestamp_keys;
+mod verify;
+mod views;
+mod watch;
+mod window_keep;

@@ -200,7 +200,8 @@ impl Client {
         } else if lim.view == View::Latest && around.after.history > read.bound.low {
             read.moved |= around.before.history > read.bound.high;
             let sure = around.before.history > read.bound.high;
-            read.bound = Span { low: if sure { around.visible.low } else { read.bound.low }, high: around.visible.high };
+            read.bound =
+                Span { low: if sure { around.visible.low } else { read.bound.low }, high: around.visible.high };
         }
         read.pages += 1;
         seen.moved_bound |= read.moved;
@@ -248,7 +249,9 @@ impl Client {
                 None => around.before.floor,
             },
             // It may begin earlier than asked for, never later.
-            Entrance::Time => page.entries.first().map_or(self.position, |entry| self.position.min(entry.key.get() - 1)),
+            Entrance::Time => {
+                page.entries.first().map_or(self.position, |entry| self.position.min(entry.key.get() - 1))
+            }
         }
     }
 
@@ -338,7 +341,8 @@ impl Client {
             assert!(want.contains_key(entity), "at {position}: {} of key {} is deleted", text(entity), held.key);
         }
         let later = model.above(read.first_bound.high, u64::MAX);
-        seen.delete_across_pages |= read.pages > 1 && later.iter().any(|rec| rec.op == Op::Delete && rec.prev.is_some());
+        seen.delete_across_pages |=
+            read.pages > 1 && later.iter().any(|rec| rec.op == Op::Delete && rec.prev.is_some());
     }
 }
 
@@ -363,7 +367,11 @@ fn check_latest(page: &Page, lim: Lim, model: &Dataset, read: &Read, from: u64) 
     // Nothing newest and alive was passed over.
     let passed = model.above(from, page.position.get()).iter().filter(|rec| rec.newest_at(u64::MAX));
     for rec in passed.filter(|rec| rec.op != Op::Delete) {
-        assert!(page.entries.iter().any(|entry| entry.key.get() == rec.key), "key {} was passed over by {lim:?}", rec.key);
+        assert!(
+            page.entries.iter().any(|entry| entry.key.get() == rec.key),
+            "key {} was passed over by {lim:?}",
+            rec.key
+        );
     }
 }
 

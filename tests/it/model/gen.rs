@@ -218,7 +218,9 @@ impl Case {
                 let reason = if gap < first { StaleReason::Recreated } else { StaleReason::OtherLineage };
                 self.expect_stale(at, dataset, gap, &[reason, StaleReason::OtherLineage]);
             }
-            _ if first > 1 => self.expect_stale(at, dataset, first - 1, &[StaleReason::Recreated, StaleReason::OtherLineage]),
+            _ if first > 1 => {
+                self.expect_stale(at, dataset, first - 1, &[StaleReason::Recreated, StaleReason::OtherLineage])
+            }
             _ => {}
         }
     }

@@ -165,7 +165,10 @@ pub enum Verdict {
     Mismatch(u64),
     /// Expectations that miss, each with the current key (or unknown, where the batch itself changed the entity), and
     /// whether any of them is one that a capped log cannot answer.
-    Refused { conflicts: Vec<(Bytes, Bytes, Current)>, unanswerable: bool },
+    Refused {
+        conflicts: Vec<(Bytes, Bytes, Current)>,
+        unanswerable: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

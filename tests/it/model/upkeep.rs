@@ -15,7 +15,8 @@ impl Case {
         let names = one.clone().map_or_else(|| self.names.clone(), |name| vec![name]);
         let store = &mut self.stores[at];
         store.barrier();
-        let before: Vec<Option<Floors>> = names.iter().map(|name| store.look(name).map(|_| floors(store, name))).collect();
+        let before: Vec<Option<Floors>> =
+            names.iter().map(|name| store.look(name).map(|_| floors(store, name))).collect();
         let report = match store.engine.compact(one.as_deref()) {
             Err(Error::DatasetNotFound { .. }) if one.is_some() && before == [None] => return,
             report => report.expect("a compaction"),
@@ -195,7 +196,11 @@ fn check_caps(model: &Dataset, name: &Bytes, now: u64) {
     if history.entries == Some(0) {
         let above = model.above(floors.floor, u64::MAX).iter();
         let deletes: Vec<_> = above.filter(|rec| rec.op == tidelog::Op::Delete && rec.next.is_none()).collect();
-        assert!(tombstones.entries.is_none_or(|cap| deletes.len() as u64 <= cap), "{name:?}: {} deletes", deletes.len());
+        assert!(
+            tombstones.entries.is_none_or(|cap| deletes.len() as u64 <= cap),
+            "{name:?}: {} deletes",
+            deletes.len()
+        );
         let old = deletes.iter().any(|rec| tombstones.age_ms.is_some_and(|cap| rec.time_ms + cap < now));
         assert!(!old, "{name:?}: tombstones over the age cap");
     }

@@ -1,8 +1,40 @@
-//! Every integration test in one binary: each binary links RocksDB again. One behaviour a file.
+//! What Tidelog promises, one behaviour per file, in one binary: each binary links RocksDB again.
 
+mod atomic_batch;
+mod backup;
+mod bad_input;
+mod buffered;
+mod changes_many;
 #[cfg(feature = "cli")]
 mod cli;
+mod clock;
+mod closed;
+mod concurrency;
+mod consumer_lease;
+mod consumers;
+mod damaged_files;
+mod expect;
+mod floor_cost;
 #[cfg(feature = "cli")]
 mod git_history;
+mod grace;
+mod idempotency;
+mod keys_never_reused;
+mod limits;
+mod model;
+mod openers;
+mod page_limits;
+mod quiet_floors;
+mod read_only;
 mod readme;
+mod recreated_dataset;
+mod retention_caps;
+mod since_time;
+mod stale_reasons;
+mod support;
 mod tidy;
+mod timestamp_keys;
+mod verify;
+mod views;
+mod watch;
+mod window_keep;

@@ -1,0 +1,103 @@
+//! What the behaviour tests share: directories, a clock to turn, small options, a plain client.
+
+mod child;
+mod clock;
+mod replica;
+mod rng;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tidelog::{Batch, Cap, Commit, Cursor, Engine, Entry, Error, Limits, Options, Retention, StaleReason, View};
+
+pub use child::{Child, child_dir};
+pub use clock::ManualClock;
+pub use replica::Replica;
+pub use rng::Rng;
+
+/// Long enough for anything that is not stuck; nothing waits this long in a test that passes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The wall time at which manual clocks begin.
+pub const NOON: u64 = 1_750_000_000_000;
+
+/// A fresh directory, in memory where there is room for it: these tests do not depend on the medium.
+pub fn temp() -> TempDir {
+    let shm = Path::new("/dev/shm");
+    let room = rustix::fs::statvfs(shm).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) > 2 << 30);
+    let made = if room { tempfile::Builder::new().prefix("tidelog-it-").tempdir_in(shm) } else { tempfile::tempdir() };
+    made.expect("a temporary directory")
+}
+
+/// Small tails and chunks, no background compaction, no grace: every step is the test's own.
+pub fn small() -> Options {
+    Options::default()
+        .memory(16 << 20)
+        .tail_bytes(8 << 10)
+        .segment_bytes(64 << 10)
+        .chunk_bytes(256)
+        .background_compaction(false)
+        .grace(Duration::ZERO, 256 << 20)
+        .retention(Retention::unlimited())
+}
+
+/// A store in a fresh directory.
+pub fn store(options: Options) -> (TempDir, Engine) {
+    let dir = temp();
+    let engine = Engine::open(dir.path().join("store"), options).expect("a new store opens");
+    (dir, engine)
+}
+
+/// At most this many, nothing else.
+pub fn entries_cap(entries: u64) -> Cap {
+    Cap { entries: Some(entries), bytes: None, age_ms: None }
+}
+
+/// Puts one entity.
+pub fn put(engine: &Engine, dataset: &str, entity: &str, payload: &str) -> Commit {
+    let mut batch = Batch::new();
+    batch.put(dataset.to_owned(), entity.to_owned(), payload.to_owned());
+    engine.append(batch).expect("a put")
+}
+
+/// Deletes one entity.
+pub fn delete(engine: &Engine, dataset: &str, entity: &str) -> Commit {
+    let mut batch = Batch::new();
+    batch.delete(dataset.to_owned(), entity.to_owned());
+    engine.append(batch).expect("a delete")
+}
+
+/// Every entry from `cursor` to the end in this view, by pages of `limits`, and the cursor reached.
+pub fn drain(engine: &Engine, dataset: &str, cursor: Cursor, limits: Limits) -> (Vec<Entry>, Cursor) {
+    let (mut entries, mut cursor) = (Vec::new(), cursor);
+    loop {
+        let page = engine.changes(dataset, &cursor, limits).expect("a page");
+        entries.extend(page.entries);
+        cursor = page.next;
+        if !page.more {
+            return (entries, cursor);
+        }
+    }
+}
+
+/// The keys of everything recorded from `cursor` on.
+pub fn every_key(engine: &Engine, dataset: &str, cursor: Cursor) -> Vec<u64> {
+    let (entries, _) = drain(engine, dataset, cursor, Limits::default().view(View::Every));
+    entries.iter().map(|entry| entry.key.get()).collect()
+}
+
+/// The present payload of an entity.
+pub fn value(engine: &Engine, dataset: &str, entity: &str) -> Option<Bytes> {
+    engine.get(dataset, entity).expect("a get").and_then(|entry| entry.payload)
+}
+
+/// The reason of a stale cursor; anything else fails the test.
+#[track_caller]
+pub fn stale_reason<T: std::fmt::Debug>(result: Result<T, Error>) -> StaleReason {
+    match result {
+        Err(Error::Stale(stale)) => stale.reason,
+        other => panic!("expected a stale cursor, got {other:?}"),
+    }
+}

@@ -1,0 +1,164 @@
+//! `Keep::Window`: the plain capped log.
+
+use tidelog::{Batch, Cursor, Engine, Error, Expect, Keep, Limits, Retention, StaleReason, View};
+
+use crate::support::{ManualClock, NOON, entries_cap, every_key, put, small, stale_reason, store};
+
+fn capped(entries: u64) -> Retention {
+    Retention { keep: Keep::Window, history: entries_cap(entries), ..Retention::unlimited() }
+}
+
+/// Thirty entries of ten entities, of which the last ten entries are kept.
+fn trimmed() -> (tempfile::TempDir, Engine, Vec<u64>) {
+    let (dir, engine) = store(small().chunk_bytes(32));
+    engine.set_retention("d", capped(10)).expect("a retention");
+    let keys = (0..30).map(|n| put(&engine, "d", &format!("e{}", n % 10), &n.to_string()).last.get()).collect();
+    let report = engine.compact(Some(b"d")).expect("a compaction");
+    assert!(report.window_dropped > 0, "nothing was dropped");
+    (dir, engine, keys)
+}
+
+fn every(engine: &Engine, cursor: Cursor) -> Result<tidelog::Page, Error> {
+    engine.changes("d", &cursor, Limits::default().view(View::Every))
+}
+
+#[test]
+fn everything_at_or_below_the_floor_goes_newest_or_not() {
+    let (_dir, engine, keys) = trimmed();
+    let stat = engine.stat("d").expect("stat");
+    let kept: Vec<u64> = keys.iter().copied().filter(|key| *key > stat.floor.get()).collect();
+    assert!(kept.len() <= 10 && !kept.is_empty(), "{} entries kept of 10", kept.len());
+    assert_eq!(every_key(&engine, "d", Cursor::oldest()), kept);
+    assert_eq!(every_key(&engine, "d", Cursor::after(stat.floor)), kept);
+    let put_once = engine.get("d", "e9").expect("a get");
+    assert!(put_once.is_some(), "the newest entry is above the floor");
+    let recent = engine.recent("d", None, Limits::default().view(View::Every)).expect("recent");
+    assert!(recent.iter().all(|entry| entry.key > stat.floor), "recent tells what is gone");
+}
+
+#[test]
+fn an_entity_whose_entries_all_went_is_gone() {
+    let (_dir, engine) = store(small().chunk_bytes(32));
+    engine.set_retention("d", capped(2)).expect("a retention");
+    put(&engine, "d", "old", "x");
+    for n in 0..20 {
+        put(&engine, "d", "busy", &n.to_string());
+    }
+    engine.compact(None).expect("a compaction");
+    assert_eq!(engine.get("d", "old").expect("a get"), None);
+    assert_eq!(engine.history("d", "old", 10).expect("history"), []);
+    let rows = engine.entities("d", None, 10).expect("entities");
+    assert!(rows.iter().all(|row| row.entity != "old"), "it is still listed");
+}
+
+#[test]
+fn the_latest_view_is_refused() {
+    let (_dir, engine) = store(small());
+    engine.set_retention("d", capped(10)).expect("a retention");
+    put(&engine, "d", "e", "x");
+    let result = engine.changes("d", &Cursor::START, Limits::default());
+    assert!(matches!(result, Err(Error::Invalid { .. })), "{result:?}");
+}
+
+#[test]
+fn reading_from_zero_is_stale_for_good_once_anything_was_trimmed() {
+    let (dir, engine, _) = trimmed();
+    let refused = |engine: &Engine| {
+        let reason = stale_reason(every(engine, Cursor::START));
+        assert!(matches!(reason, StaleReason::Trimmed | StaleReason::HistoryTrimmed), "{reason:?}");
+    };
+    refused(&engine);
+    engine.set_retention("d", Retention::unlimited()).expect("another retention");
+    let latest = stale_reason(engine.changes("d", &Cursor::START, Limits::default()));
+    assert_eq!(latest, StaleReason::Trimmed, "what went does not come back by another retention");
+    refused(&engine);
+    engine.close().expect("a clean close");
+    let engine = Engine::open(dir.path().join("store"), small()).expect("it opens again");
+    refused(&engine);
+    engine.delete_dataset("d").expect("a deletion");
+    engine.set_retention("d", capped(10)).expect("a retention");
+    put(&engine, "d", "e", "x");
+    assert_eq!(every(&engine, Cursor::START).expect("a new incarnation").entries.len(), 1);
+}
+
+#[test]
+fn reading_from_zero_is_fine_while_nothing_was_trimmed() {
+    let (_dir, engine) = store(small());
+    engine.set_retention("d", capped(10)).expect("a retention");
+    for n in 0..10 {
+        put(&engine, "d", "e", &n.to_string());
+    }
+    engine.compact(None).expect("a compaction");
+    assert_eq!(every(&engine, Cursor::START).expect("a page").entries.len(), 10);
+}
+
+#[test]
+fn a_cursor_below_the_floor_is_stale_and_one_above_is_not() {
+    let (_dir, engine, keys) = trimmed();
+    let floor = engine.stat("d").expect("stat").floor.get();
+    for key in keys {
+        let result = every(&engine, Cursor::after(key.into()));
+        assert_eq!(result.is_err(), key < floor, "key {key}, floor {floor}: {result:?}");
+    }
+}
+
+#[test]
+fn oldest_and_head_are_the_ways_in() {
+    let (_dir, engine, keys) = trimmed();
+    let head = every(&engine, Cursor::head()).expect("the head");
+    assert!(head.entries.is_empty() && !head.more);
+    let oldest = engine.changes("d", &Cursor::oldest(), Limits::entries(2).view(View::Every)).expect("the oldest");
+    assert_eq!(oldest.entries.len(), 2);
+    let rest = every_key(&engine, "d", oldest.next);
+    assert_eq!(rest.last(), keys.last());
+    let next = put(&engine, "d", "e", "later").last;
+    assert_eq!(every_key(&engine, "d", head.next), [next.get()]);
+}
+
+#[test]
+fn an_expectation_that_needs_what_is_gone_is_refused() {
+    let (_dir, engine, keys) = trimmed();
+    let floor = engine.stat("d").expect("stat").floor.get();
+    let below = *keys.iter().find(|key| **key <= floor).expect("something went");
+    let visible = engine.visible();
+    for expect in [Expect::Absent, Expect::At(below.into())] {
+        let mut batch = Batch::new();
+        batch.put("d", "unheard-of", "x").expect(expect);
+        let result = engine.append(batch);
+        assert!(matches!(result, Err(Error::Invalid { .. })), "{expect:?}: {result:?}");
+    }
+    let newest = engine.get("d", "e9").expect("a get").expect("it is there").key;
+    let mut batch = Batch::new();
+    batch.put("d", "e9", "x").expect(Expect::At(newest));
+    assert!(engine.append(batch).expect("above the floor").first > visible);
+}
+
+#[test]
+fn each_cap_of_a_window_trims() {
+    let clock = ManualClock::at(NOON);
+    let (_dir, engine) = store(small().chunk_bytes(32).clock(clock.clone()));
+    let none = Retention { keep: Keep::Window, ..Retention::unlimited() };
+    let fill = || {
+        for n in 0..20 {
+            put(&engine, "d", &format!("e{n:02}"), "1234567");
+            clock.advance(1_000);
+        }
+    };
+    let mut by_entries = none;
+    by_entries.history.entries = Some(5);
+    let mut by_bytes = none;
+    by_bytes.history.bytes = Some(50);
+    let mut by_age = none;
+    by_age.history.age_ms = Some(5_000);
+    for (what, retention) in [("entries", by_entries), ("bytes", by_bytes), ("age", by_age), ("nothing", none)] {
+        engine.set_retention("d", retention).expect("a retention");
+        fill();
+        engine.compact(None).expect("a compaction");
+        let kept = every_key(&engine, "d", Cursor::oldest()).len();
+        match what {
+            "nothing" => assert_eq!(kept, 20, "no cap, no trimming"),
+            _ => assert!((2..=5).contains(&kept), "the cap in {what} keeps {kept}"),
+        }
+        engine.delete_dataset("d").expect("a deletion");
+    }
+}

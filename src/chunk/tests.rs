@@ -160,6 +160,8 @@ fn a_chunk_counts_what_it_holds() {
         last_time_ms: 1_800_000_000_000,
         seq: 0,
         seq_bytes: 0,
+        dead: 0,
+        dead_bytes: 0,
     };
     assert_eq!(meta, expected);
     assert_eq!(ChunkMeta::of(sample()), expected);

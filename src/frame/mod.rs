@@ -6,7 +6,7 @@ mod build;
 
 use serde::{Deserialize, Serialize};
 
-pub use body::{Body, DatasetRef, Record, RecordKind};
+pub use body::{Body, DatasetRef, RecordKind};
 pub use build::BodyBuilder;
 
 use crate::codec::{Malformed, Reader};

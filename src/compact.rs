@@ -81,16 +81,11 @@ pub fn step(store: &Store, id: u64, policy: &Policy, report: &mut CompactionRepo
         return Ok(Done::default());
     };
     let retention = record.retention.unwrap_or(policy.retention);
-    let held_too_much = |limit: u64| history_bytes(&record, &retention) > limit.saturating_add(cap_bytes(&retention));
-    let lease = match held_too_much(policy.consumer_bytes) {
-        true => u64::MAX,
-        false => lease(&snapshot, id)?,
+    let lease = lease(&snapshot, &record)?;
+    let grace_after_ms = match policy.grace_ms {
+        0 => u64::MAX,
+        grace_ms => policy.now_ms.saturating_sub(grace_ms),
     };
-    let grace_after_ms = match held_too_much(policy.grace_bytes) {
-        true => u64::MAX,
-        false => policy.now_ms.saturating_sub(policy.grace_ms),
-    };
-    let grace_after_ms = if policy.grace_ms == 0 { u64::MAX } else { grace_after_ms };
     let mut step = Step {
         store,
         snapshot: &snapshot,
@@ -121,14 +116,13 @@ pub fn step(store: &Store, id: u64, policy: &Policy, report: &mut CompactionRepo
 }
 
 /// The lowest position that a consumer of the dataset still needs.
-fn lease(snapshot: &Snapshot<'_>, id: u64) -> Result<u64> {
-    let record = snapshot.record(id)?.unwrap_or_default();
+fn lease(snapshot: &Snapshot<'_>, record: &DatasetRecord) -> Result<u64> {
     let mut least = u64::MAX;
-    for consumer in snapshot.consumers_of(id) {
-        let position = consumer?.record.position;
+    for consumer in snapshot.consumers_of(record.id) {
+        let needs = consumer?.record.needs();
         // One that lost its lease holds nothing back any more.
-        if position >= record.history_floor {
-            least = least.min(position);
+        if needs >= record.history_floor {
+            least = least.min(needs);
         }
     }
     Ok(least)
@@ -147,8 +141,12 @@ fn cap_bytes(retention: &Retention) -> u64 {
 
 impl Step<'_, '_> {
     /// Whether an entry may not be touched, since a reader or a consumer may still need what it says.
-    fn is_held(&mut self, key: u64, time_ms: u64) -> bool {
-        let held = key > self.lease || time_ms > self.grace_after_ms;
+    /// `held_bytes` is what would be kept for them, over the caps.
+    fn is_held(&mut self, key: u64, time_ms: u64, held_bytes: u64) -> bool {
+        let held_bytes = held_bytes.saturating_sub(cap_bytes(&self.retention));
+        let for_consumer = key > self.lease && held_bytes <= self.policy.consumer_bytes;
+        let for_reader = time_ms > self.grace_after_ms && held_bytes <= self.policy.grace_bytes;
+        let held = for_consumer || for_reader;
         self.held |= held;
         held
     }
@@ -157,6 +155,14 @@ impl Step<'_, '_> {
     fn is_full(&mut self) -> bool {
         self.full |= self.read >= STEP_READ_BYTES || self.dead.len() >= STEP_DROPS;
         self.full
+    }
+
+    /// Moves `floor` to an entry, and F with it where that is lower.
+    fn raise_floor(&mut self, key: u64, time_ms: u64) {
+        (self.record.floor, self.record.floor_time_ms) = (key, time_ms);
+        if key > self.record.history_floor {
+            (self.record.history_floor, self.record.history_floor_time_ms) = (key, time_ms);
+        }
     }
 
     /// Notes that an entry is dropped: its index row goes now.

@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use crate::chunk::{ChunkBuilder, ChunkEntry};
 use crate::error::{Error, Result};
+use crate::frame::LogPos;
 use crate::store::{
     Applied, Changes, ConsumerRecord, DatasetRecord, EntityLookup, IdempotencyRecord, Snapshot, Store, Version,
 };
-use crate::tail::{Inner, TailDataset};
+use crate::tail::{Acked, Inner, TailDataset};
 use crate::types::{Keep, Op, Retention};
 
 /// What a seal needs to know beside the tail.
@@ -50,10 +51,11 @@ pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Cha
     let mut ids: Vec<u64> = tail.datasets.keys().copied().collect();
     ids.sort_unstable();
     let mut lookup = snapshot.entity_lookup();
+    let mut datasets = applied.datasets;
     for id in ids {
         let part = &tail.datasets[&id];
         let mut seal = DatasetSeal { snapshot: &snapshot, lookup: &mut lookup, changes: &mut changes, tail, sealing };
-        seal.dataset(id, part, applied.key)?;
+        datasets = datasets.saturating_add_signed(seal.dataset(id, part, applied.key)?);
     }
     consumers(&snapshot, &mut changes, tail)?;
     for (id, used) in &tail.idempotency {
@@ -61,7 +63,8 @@ pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Cha
         changes.put_idempotency(id, &IdempotencyRecord { hash, first, last, time_ms })?;
     }
     forget(&snapshot, &mut changes, tail, sealing.forget_before_ms)?;
-    changes.set_applied(&Applied { key: tail.last_key, segment: tail.end.segment, offset: tail.end.offset })?;
+    let LogPos { segment, offset } = tail.end;
+    changes.set_applied(&Applied { key: tail.last_key, segment, offset, datasets })?;
     Ok(changes)
 }
 
@@ -74,17 +77,18 @@ struct DatasetSeal<'c, 's, 'l> {
 }
 
 impl DatasetSeal<'_, '_, '_> {
-    fn dataset(&mut self, id: u64, part: &TailDataset, applied: u64) -> Result<()> {
+    /// Seals a dataset's part, and returns by how much the number of datasets changes.
+    fn dataset(&mut self, id: u64, part: &TailDataset, applied: u64) -> Result<i64> {
         let known = self.snapshot.record(id)?;
         if part.deleted.is_some() {
-            if let Some(record) = known {
-                if self.snapshot.name(&record.name)? == Some(id) {
-                    self.changes.delete_name(&record.name);
-                }
-                self.changes.delete_dataset(self.snapshot, id)?;
+            let Some(record) = known else { return Ok(0) };
+            if self.snapshot.name(&record.name)? == Some(id) {
+                self.changes.delete_name(&record.name);
             }
-            return Ok(());
+            self.changes.delete_dataset(self.snapshot, id)?;
+            return Ok(-1);
         }
+        let created = i64::from(known.is_none());
         let mut record = match (known, &part.created) {
             (Some(record), _) => record,
             (None, Some(name)) => {
@@ -92,7 +96,7 @@ impl DatasetSeal<'_, '_, '_> {
                 DatasetRecord { id, name: name.to_vec(), created_ms: self.time_of(part), ..DatasetRecord::default() }
             }
             // Deleted by a tail that was sealed before; what came after is nobody's.
-            (None, None) => return Ok(()),
+            (None, None) => return Ok(0),
         };
         if let Some(set) = part.retention.newest() {
             record.retention = *set;
@@ -100,7 +104,8 @@ impl DatasetSeal<'_, '_, '_> {
         let before = self.versions(part, &mut record, applied)?;
         self.chunks(part, &mut record, &before)?;
         self.retention(part, &mut record);
-        self.changes.put_record(&record)
+        self.changes.put_record(&record)?;
+        Ok(created)
     }
 
     fn time_of(&self, part: &TailDataset) -> u64 {
@@ -264,10 +269,12 @@ fn consumers(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner) -
     for ((id, name), acked) in &tail.consumers {
         let is_deleted = tail.datasets.get(id).is_some_and(|part| part.deleted.is_some());
         match acked.newest() {
-            Some(Some(position)) if !is_deleted => {
-                let before = snapshot.consumer(*id, name)?.map_or(0, |record| record.position);
-                let position = before.max(*position);
-                changes.put_consumer(*id, name, &ConsumerRecord { position, time_ms: tail.last_time_ms })?;
+            Some(Some(acked)) if !is_deleted => {
+                let acked = snapshot
+                    .consumer(*id, name)?
+                    .map_or(*acked, |record| acked.onto(Acked { position: record.position, bound: record.bound }));
+                let Acked { position, bound } = acked;
+                changes.put_consumer(*id, name, &ConsumerRecord { position, bound, time_ms: tail.last_time_ms })?;
             }
             _ => changes.delete_consumer(*id, name),
         }

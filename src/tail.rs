@@ -33,6 +33,24 @@ pub struct Remembered {
     pub time_ms: u64,
 }
 
+/// What a consumer acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked {
+    pub position: u64,
+    /// Where its first read from 0 ends, as long as it is below that; else 0.
+    pub bound: u64,
+}
+
+impl Acked {
+    /// This one after `before`: an acknowledgement never takes back a higher one, whichever was written last.
+    pub fn onto(self, before: Acked) -> Acked {
+        let position = self.position.max(before.position);
+        // Where the first read ends is said once, by the fetch that began it.
+        let bound = if before.bound > position { before.bound } else { 0 };
+        Acked { position, bound }
+    }
+}
+
 /// One tail: all keys at or above `base` and below the next tail's base.
 pub struct Tail {
     base: u64,
@@ -46,8 +64,8 @@ pub struct Inner {
     pub datasets: HashMap<u64, TailDataset>,
     /// The datasets created here. Whether one was deleted since, its own part says.
     pub names: HashMap<Bytes, Versioned<u64>>,
-    /// Acknowledged positions; none after a removal.
-    pub consumers: HashMap<(u64, Bytes), Versioned<Option<u64>>>,
+    /// What consumers acknowledged; none after a removal.
+    pub consumers: HashMap<(u64, Bytes), Versioned<Option<Acked>>>,
     pub idempotency: HashMap<Bytes, Remembered>,
     pub bytes: usize,
     pub last_key: u64,
@@ -153,13 +171,13 @@ impl Tail {
                 }
                 RecordKind::DeleteDataset => dataset.deleted = Some(key),
                 RecordKind::SetRetention(retention) => dataset.retention.push(key, retention.as_deref().copied()),
-                RecordKind::Ack { consumer, position } => {
+                RecordKind::Ack { consumer, position, bound } => {
                     let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
                     let acked = inner.consumers.entry((id, name)).or_default();
-                    let before = acked.newest().copied().flatten().unwrap_or(0);
-                    acked.push(key, Some(before.max(*position)));
+                    let now = Acked { position: *position, bound: *bound };
+                    acked.push(key, Some(acked.newest().copied().flatten().map_or(now, |before| now.onto(before))));
                 }
-                RecordKind::RemoveConsumer { consumer } | RecordKind::Evict { consumer } => {
+                RecordKind::RemoveConsumer { consumer } => {
                     let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
                     inner.consumers.entry((id, name)).or_default().push(key, None);
                 }

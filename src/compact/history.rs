@@ -55,13 +55,14 @@ impl Step<'_, '_> {
                 if entry.key <= self.record.history_floor {
                     continue;
                 }
-                if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms) {
+                if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.superseded_bytes)
+                {
                     return Ok(());
                 }
                 excess.gone(entry.prev_bytes);
                 self.record.superseding = self.record.superseding.saturating_sub(1);
                 self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);
-                self.record.history_floor = entry.key;
+                (self.record.history_floor, self.record.history_floor_time_ms) = (entry.key, entry.time_ms);
                 // A window may have dropped it before the dataset became a live one again.
                 if !(self.record.window_trimmed && entry.prev <= self.record.floor) {
                     self.drop_entry(entry.entity, entry.prev, entry.prev_bytes);

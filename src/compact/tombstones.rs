@@ -37,15 +37,14 @@ impl Step<'_, '_> {
                 if !is_due || snapshot.mark(id, entry.key)?.is_some() {
                     continue;
                 }
-                if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms) {
+                if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.tombstone_bytes) {
                     return Ok(());
                 }
                 let bytes = (entry.entity.len() + entry.payload.len()) as u64;
                 excess.gone(bytes);
                 self.record.tombstones = self.record.tombstones.saturating_sub(1);
                 self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
-                self.record.floor = entry.key;
-                self.record.history_floor = self.record.history_floor.max(entry.key);
+                self.raise_floor(entry.key, entry.time_ms);
                 self.drop_entry(entry.entity, entry.key, bytes);
                 self.report.tombstones_dropped += 1;
                 if self.is_full() {

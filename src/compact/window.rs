@@ -28,7 +28,9 @@ impl Step<'_, '_> {
                 let mark = snapshot.mark(id, entry.key)?;
                 // What history dropped before the dataset became a window is not there to be dropped again.
                 let is_gone = mark.is_some_and(|next| next <= self.record.history_floor);
-                if !is_gone && (!excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms)) {
+                if !is_gone
+                    && (!excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.bytes))
+                {
                     return Ok(());
                 }
                 let bytes = (entry.entity.len() + entry.payload.len()) as u64;
@@ -40,8 +42,7 @@ impl Step<'_, '_> {
                     self.record.tombstones = self.record.tombstones.saturating_sub(1);
                     self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
                 }
-                self.record.floor = entry.key;
-                self.record.history_floor = self.record.history_floor.max(entry.key);
+                self.raise_floor(entry.key, entry.time_ms);
                 self.record.window_trimmed = true;
                 if !is_gone {
                     excess.gone(bytes);

@@ -22,6 +22,27 @@ pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Res
 /// The page of a dataset as of a pinned moment.
 pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<Page> {
     let rules = rules(core, pin, dataset, limits.view);
+    let window = window_of(core, pin, dataset, cursor, rules)?;
+    read(core, pin, dataset, window, limits, Unseen::LeftOut)
+}
+
+/// What becomes of deletes that a client with this cursor cannot have seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    LeftOut,
+    Told,
+}
+
+/// The next page of a window.
+pub fn read(
+    core: &Core,
+    pin: &Pin<'_>,
+    dataset: &Dataset,
+    window: Window,
+    limits: Limits,
+    unseen: Unseen,
+) -> Result<Page> {
+    let rules = rules(core, pin, dataset, limits.view);
     let retention = core.retention_or_default(pin.retention(dataset));
     if retention.keep == Keep::Window && limits.view == View::Latest {
         return Err(Error::invalid(
@@ -29,10 +50,10 @@ pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limi
         ));
     }
     let floors = dataset.floors();
-    let mut window = window_of(core, pin, dataset, cursor, rules)?
-        .resume(rules, pin.visible, floors)
-        .map_err(|reason| stale(dataset, cursor.position().map_or(0, SyncKey::get), reason))?;
-    let mut reader = Reader { pin, dataset, rules, limits, window, entries: Vec::new(), bytes: 0, scanned: 0 };
+    let mut window =
+        window.resume(rules, pin.visible, floors).map_err(|reason| stale(dataset, window.position, reason))?;
+    let entries = Vec::new();
+    let mut reader = Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0 };
     let more = !reader.sealed()? || !reader.tails()?;
     window = reader.window;
     if !more {
@@ -103,6 +124,7 @@ struct Reader<'p, 'a> {
     dataset: &'p Dataset,
     rules: Rules,
     limits: Limits,
+    unseen: Unseen,
     window: Window,
     entries: Vec<Entry>,
     bytes: usize,
@@ -245,6 +267,10 @@ impl Reader<'_, '_> {
             return Ok(false);
         }
         self.scanned += 1;
+        let verdict = match (verdict, self.unseen) {
+            (Verdict::Elided, Unseen::Told) => Verdict::Deliver { new: true },
+            (verdict, _) => verdict,
+        };
         if let Verdict::Deliver { new } = verdict {
             let full = self.entries.len() >= self.limits.max_entries
                 || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
@@ -318,41 +344,50 @@ pub fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64) -> Result<Pendin
     Ok(Pending { entries, bytes })
 }
 
-/// The position after everything committed before `time_ms`.
+/// The position after everything committed before `time_ms`, as far as is still known: where entries are gone, the
+/// floors tell up to where they had been.
 fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
-    let record = &dataset.record;
-    if record.created_ms >= time_ms && record.head > 0 {
-        return Ok(0);
-    }
-    if record.head_time_ms >= time_ms && record.head > 0 {
-        // Commit times never run backwards, so chunks are in order of time too: find the first that ends late enough.
-        let (mut low, mut high) = (0, record.head);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match pin.snapshot.meta_covering(dataset.id, middle)? {
-                Some(meta) if meta.last_time_ms >= time_ms => high = middle.min(meta.first).max(low),
-                Some(meta) => low = meta.last + 1,
-                None => break,
-            }
-            if high == middle && low == middle {
-                break;
-            }
-        }
-        if let Some(chunk) = pin.snapshot.chunk_covering(dataset.id, record.epoch, low)?
-            && let Some(row) = chunk.iter().find(|row| row.time_ms >= time_ms)
-        {
-            return Ok(row.key - 1);
-        }
-    }
-    for tail in pin.tails.oldest_first() {
+    for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        let due = part.between(0, pin.visible);
-        let at = due.partition_point(|entry| inner.frames[entry.frame as usize].time_ms < time_ms);
-        if let Some(entry) = due.get(at) {
-            let is_first = at == 0 && part.created.is_some();
-            return Ok(if is_first { 0 } else { entry.key - 1 });
+        let due = part.between(dataset.record.head, pin.visible);
+        let before = due.partition_point(|entry| inner.frames[entry.frame as usize].time_ms < time_ms);
+        if let Some(entry) = before.checked_sub(1).and_then(|last| due.get(last)) {
+            return Ok(entry.key);
+        }
+        if part.created.is_some() {
+            return Ok(0);
         }
     }
-    Ok(pin.visible)
+    let record = &dataset.record;
+    if record.created_ms >= time_ms {
+        return Ok(0);
+    }
+    let floor = if record.floor_time_ms < time_ms { record.floor } else { 0 };
+    let history_floor = if record.history_floor_time_ms < time_ms { record.history_floor } else { 0 };
+    Ok(sealed_before(pin, dataset, time_ms)?.max(floor).max(history_floor).max(dataset.id))
+}
+
+/// The newest sealed key committed before `time_ms`; 0 if there is none.
+fn sealed_before(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
+    let record = &dataset.record;
+    if record.head_time_ms < time_ms {
+        return Ok(record.head);
+    }
+    // Commit times never run backwards, so chunks are in order of time too: find the first that ends late enough.
+    let (mut low, mut high) = (0, record.head);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match pin.snapshot.meta_covering(dataset.id, middle)? {
+            Some(meta) if meta.last_time_ms < time_ms => low = meta.last + 1,
+            Some(meta) => high = middle.min(meta.first.max(low)),
+            None => break,
+        }
+    }
+    if let Some(chunk) = pin.snapshot.chunk_covering(dataset.id, record.epoch, low)?
+        && let Some(row) = chunk.iter().take_while(|row| row.time_ms < time_ms).last()
+    {
+        return Ok(row.key);
+    }
+    Ok(pin.snapshot.meta_before(dataset.id, low)?.map_or(0, |meta| meta.last))
 }

@@ -1,37 +1,60 @@
 //! Durable consumers: store and forward to a processor that comes and goes.
 //!
 //! A consumer's position lies in the store. Delivery is at least once: what was fetched and not acknowledged comes again.
-//! From its first acknowledgement on, retention keeps history above the position, up to
+//! From its first fetch or acknowledgement on, retention keeps history above the position, up to
 //! [`Options::consumer_budget`](crate::Options::consumer_budget).
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::changes::page;
+use super::changes::{Unseen, read};
 use super::core::Core;
 use super::pin::{Dataset, Pin};
 use super::request::Work;
-use crate::cursor::Cursor;
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::limits::MAX_CONSUMER_BYTES;
+use crate::tail::Acked;
 use crate::types::{Consumer, Durability, Limits, Page, SyncKey};
+use crate::window::Window;
 
 /// The next page behind the acknowledged position.
 pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result<Page> {
     check(consumer)?;
     let (pin, dataset) = Pin::of(core, name)?;
-    let position = position(&pin, &dataset, consumer.as_bytes())?;
-    let cursor = position.map_or(Cursor::START, |position| Cursor::after(SyncKey::new(position)));
-    let answer = page(core, &pin, &dataset, &cursor, limits);
-    match answer {
-        Err(Error::Stale(Stale { reason: StaleReason::Trimmed | StaleReason::HistoryTrimmed, floor, .. }))
-            if position.is_some() =>
-        {
-            Err(Error::Evicted { consumer: consumer.to_string(), floor })
-        }
-        answer => answer,
+    let acked = match acked(&pin, &dataset, consumer.as_bytes())? {
+        Some(acked) => acked,
+        None => begin(core, consumer, name, &pin, &dataset)?,
+    };
+    let floor = dataset.record.history_floor;
+    if acked.position.max(acked.bound) < floor {
+        return Err(Error::Evicted { consumer: consumer.to_string(), floor });
     }
+    let Acked { position, bound } = acked;
+    let window = match bound > position {
+        true => Window { start: 0, position, bound, first_bound: bound },
+        false => Window::after(position),
+    };
+    // It may have seen more than it has acknowledged: no delete is left out as unseen.
+    read(core, &pin, &dataset, window, limits, Unseen::Told)
+}
+
+/// Registers a consumer that fetches for the first time: it reads the state as of now, and retention keeps what comes
+/// after that for it.
+fn begin(core: &Core, consumer: &str, name: &[u8], pin: &Pin<'_>, dataset: &Dataset) -> Result<Acked> {
+    let acked = Acked { position: 0, bound: pin.visible };
+    match write(core, consumer, name, dataset.id, acked) {
+        // Reads go on while nothing can be written; it is registered by its first acknowledgement then.
+        Ok(()) | Err(Error::Poisoned { .. } | Error::NoSpace { .. } | Error::SealFailed { .. }) => Ok(acked),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(core: &Core, consumer: &str, name: &[u8], incarnation: u64, acked: Acked) -> Result<()> {
+    let (dataset, consumer) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(consumer.as_bytes()));
+    let bytes = dataset.len() + consumer.len() + 64;
+    core.commits.append(core, Work::Ack { dataset, incarnation, consumer, acked }, Durability::Synced, bytes)?;
+    Ok(())
 }
 
 /// Acknowledges all up to `upto`.
@@ -42,23 +65,21 @@ pub fn ack(core: &Core, consumer: &str, name: &[u8], upto: SyncKey) -> Result<Sy
         let (reason, position) = (StaleReason::Future, upto.get());
         return Err(Stale { reason, dataset: name.to_vec(), position, floor: 0 }.into());
     }
-    let before = position(&pin, &dataset, consumer.as_bytes())?;
-    let position = before.map_or(upto.get(), |before| before.max(upto.get()));
-    let incarnation = dataset.id;
+    let before = acked(&pin, &dataset, consumer.as_bytes())?;
     drop(pin);
-    if before != Some(position) {
-        let (dataset, consumer) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(consumer.as_bytes()));
-        let bytes = dataset.len() + consumer.len() + 64;
-        core.commits.append(core, Work::Ack { dataset, incarnation, consumer, position }, Durability::Synced, bytes)?;
+    let now = Acked { position: upto.get(), bound: 0 };
+    let now = before.map_or(now, |before| now.onto(before));
+    if before != Some(now) {
+        write(core, consumer, name, dataset.id, now)?;
     }
-    Ok(SyncKey::new(position))
+    Ok(SyncKey::new(now.position))
 }
 
 /// Forgets a consumer.
 pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
     check(consumer)?;
     let (pin, dataset) = Pin::of(core, name)?;
-    if position(&pin, &dataset, consumer.as_bytes())?.is_none() {
+    if acked(&pin, &dataset, consumer.as_bytes())?.is_none() {
         return Err(Error::NotFound { what: format!("consumer '{consumer}' of dataset '{}'", name.escape_ascii()) });
     }
     drop(pin);
@@ -71,14 +92,15 @@ pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
 /// Consumers in order of name and dataset.
 pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<Vec<Consumer>> {
     let pin = Pin::new(core);
-    let mut rows: BTreeMap<(Bytes, Bytes), (u64, u64)> = BTreeMap::new();
+    let mut rows: BTreeMap<(Bytes, Bytes), (Acked, u64)> = BTreeMap::new();
     let key = |name: &Bytes, dataset: &Dataset| (name.clone(), Bytes::copy_from_slice(&dataset.record.name));
     let mut seen = None;
     loop {
         let some = pin.snapshot.consumers(seen.as_ref().map(|(name, id): &(Bytes, u64)| (&name[..], *id)), 1024)?;
         for row in &some {
             if let Some(dataset) = dataset_of(&pin, row.id)? {
-                rows.insert(key(&row.name, &dataset), (row.record.position, dataset.record.history_floor));
+                let acked = Acked { position: row.record.position, bound: row.record.bound };
+                rows.insert(key(&row.name, &dataset), (acked, dataset.record.history_floor));
             }
         }
         match some.last() {
@@ -93,13 +115,13 @@ pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<V
                 inner.consumers.iter().filter_map(|(who, acked)| Some((who.clone(), *acked.at(pin.visible)?.1)));
             visible.collect()
         };
-        for ((id, name), position) in acks {
+        for ((id, name), acked) in acks {
             let Some(dataset) = dataset_of(&pin, id)? else { continue };
             let key = key(&name, &dataset);
-            match position {
-                Some(position) => {
-                    let before = rows.get(&key).map_or(0, |(before, _)| *before);
-                    rows.insert(key, (position.max(before), dataset.record.history_floor));
+            match acked {
+                Some(acked) => {
+                    let acked = rows.get(&key).map_or(acked, |(before, _)| acked.onto(*before));
+                    rows.insert(key, (acked, dataset.record.history_floor));
                 }
                 None => drop(rows.remove(&key)),
             }
@@ -109,11 +131,11 @@ pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<V
         after.is_none_or(|(last, of)| (last.as_bytes(), of) < (&name[..], &dataset[..]))
     };
     let due = rows.into_iter().filter(|(key, _)| behind(key));
-    let consumers = due.take(limit).map(|((name, dataset), (position, floor))| Consumer {
+    let consumers = due.take(limit).map(|((name, dataset), (acked, floor))| Consumer {
         name: String::from_utf8_lossy(&name).into_owned(),
         dataset: dataset.to_vec(),
-        position: SyncKey::new(position),
-        evicted: position < floor,
+        position: SyncKey::new(acked.position),
+        evicted: acked.position.max(acked.bound) < floor,
     });
     Ok(consumers.collect())
 }
@@ -133,15 +155,15 @@ fn dataset_of(pin: &Pin<'_>, id: u64) -> Result<Option<Dataset>> {
     }))
 }
 
-/// The acknowledged position, if there ever was an acknowledgement.
-fn position(pin: &Pin<'_>, dataset: &Dataset, consumer: &[u8]) -> Result<Option<u64>> {
+/// What a consumer has acknowledged, if it is known.
+fn acked(pin: &Pin<'_>, dataset: &Dataset, consumer: &[u8]) -> Result<Option<Acked>> {
     let key = (dataset.id, Bytes::copy_from_slice(consumer));
-    let sealed = pin.snapshot.consumer(dataset.id, consumer)?.map(|record| record.position);
-    // An acknowledgement never takes back a higher one, whichever was written last.
+    let sealed = pin.snapshot.consumer(dataset.id, consumer)?;
+    let sealed = sealed.map(|record| Acked { position: record.position, bound: record.bound });
     Ok(pin.tails.oldest_first().fold(sealed, |before, tail| {
         let inner = tail.read();
         match inner.consumers.get(&key).and_then(|acked| acked.at(pin.visible)) {
-            Some((_, Some(position))) => Some(before.map_or(*position, |before| before.max(*position))),
+            Some((_, Some(acked))) => Some(before.map_or(*acked, |before| acked.onto(before))),
             Some((_, None)) => None,
             None => before,
         }

@@ -112,15 +112,23 @@ pub fn datasets(core: &Core, prefix: &[u8], after: Option<&[u8]>, limit: usize) 
 }
 
 /// What the store holds.
-pub fn store_stat(core: &Core) -> StoreStat {
+pub fn store_stat(core: &Core) -> Result<StoreStat> {
     let log_bytes = core.commits.writer.lock().log.log_bytes();
-    let in_tails: usize = core.tails.pin().oldest_first().map(|tail| tail.read().names.len()).sum();
-    StoreStat {
+    let pin = Pin::new(core);
+    let applied = pin.snapshot.applied()?;
+    let mut datasets = applied.datasets as i64;
+    for tail in pin.tails.oldest_first().filter(|tail| tail.base() > applied.key) {
+        for (id, part) in &tail.read().datasets {
+            datasets += i64::from(part.created.is_some() && *id <= pin.visible);
+            datasets -= i64::from(part.deleted.is_some_and(|deleted| deleted <= pin.visible));
+        }
+    }
+    Ok(StoreStat {
         dir: core.dir.clone(),
-        datasets: core.store.estimated_datasets() + in_tails as u64,
+        datasets: datasets.max(0) as u64,
         visible: SyncKey::new(core.visible.load(Ordering::Acquire)),
         lineage: core.lineage.present,
         log_bytes,
         store_bytes: core.store.disk_bytes(),
-    }
+    })
 }

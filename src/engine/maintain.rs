@@ -242,14 +242,17 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
     let began = Instant::now();
     seal_pending(core)?;
     let mut report = CompactionReport::default();
+    let all = dataset.is_none();
     match dataset {
         Some(name) => {
             let id = core.store.snapshot().name(&name)?;
             let id = id.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
             compact_dataset(core, id, &mut report)?;
+            core.store.flush()?;
+            core.store.reclaim(Some(id));
         }
         None => {
-            progress.total.store(core.store.estimated_datasets(), Ordering::Relaxed);
+            progress.total.store(core.store.applied()?.datasets, Ordering::Relaxed);
             let mut from = 0;
             loop {
                 let snapshot = core.store.snapshot();
@@ -267,7 +270,10 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
             }
         }
     }
-    core.store.flush()?;
+    if all {
+        core.store.flush()?;
+        core.store.reclaim(None);
+    }
     report.elapsed_ms = began.elapsed().as_millis() as u64;
     *core.metrics.last_compaction.lock() = report;
     Ok(report)
@@ -291,7 +297,7 @@ fn compact_dataset(core: &Core, id: u64, report: &mut CompactionReport) -> Resul
 
 /// Seals everything committed before this call, and runs `work` afterwards on the maintenance thread.
 pub fn run_sealed<T: Send + 'static>(
-    core: &Arc<Core>,
+    core: &Core,
     work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
     tick: impl FnMut(),
 ) -> Result<T> {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod changes;
+mod check;
 mod commit;
 mod consumer;
 mod core;
@@ -20,13 +21,14 @@ mod time;
 mod watch;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 pub use backup::restore;
 pub use request::Receipt;
@@ -74,9 +76,13 @@ pub struct Engine {
 
 /// What the last clone takes down with it.
 struct Handle {
-    core: Arc<Core>,
+    dir: PathBuf,
+    /// None once the engine is closed: the index store and the lock go with it.
+    core: RwLock<Option<Arc<Core>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Mutex<Option<LockGuard>>,
+    /// What is told after closing.
+    last: Mutex<(SyncKey, Metrics)>,
 }
 
 impl Engine {
@@ -92,7 +98,13 @@ impl Engine {
     pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Engine> {
         let (core, lock) = open::open(dir.as_ref(), options)?;
         let core = Arc::new(core);
-        let handle = Handle { core: core.clone(), threads: Mutex::default(), lock: Mutex::new(Some(lock)) };
+        let handle = Handle {
+            dir: core.dir.clone(),
+            core: RwLock::new(Some(core.clone())),
+            threads: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+            last: Mutex::default(),
+        };
         let engine = Engine { handle: Arc::new(handle) };
         let spawn = |name: &str, run: fn(&Core)| {
             let core = core.clone();
@@ -105,8 +117,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Closes the store: commits under way are seen through, later calls on any clone fail with [`Error::Closed`], and
-    /// watchers wake. The directory is free for another opener once all clones and receipts are dropped.
+    /// Closes the store: commits and reads under way are seen through, later calls on any clone fail with
+    /// [`Error::Closed`], and watchers wake. The directory is free for another opener then.
     ///
     /// # Errors
     ///
@@ -133,9 +145,9 @@ impl Engine {
     ///
     /// As [`Engine::append`].
     pub fn append_with(&self, batch: Batch, durability: Durability) -> Result<Commit> {
-        let bytes = self.check(&batch)?;
         let core = self.core()?;
-        core.commits.append(core, Work::Batch(batch), durability, bytes)
+        let bytes = check::batch(&core.options, &batch)?;
+        core.commits.append(&core, Work::Batch(batch), durability, bytes)
     }
 
     /// Hands a batch in and returns at once, so that one thread can keep many commits in flight.
@@ -162,10 +174,10 @@ impl Engine {
     /// What is wrong with the call, [`Error::Busy`], [`Error::Poisoned`] or [`Error::Closed`]; the rest is the
     /// receipt's.
     pub fn submit(&self, batch: Batch, durability: Durability) -> Result<Receipt> {
-        let bytes = self.check(&batch)?;
         let core = self.core()?;
-        let request = core.commits.submit(core, Work::Batch(batch), durability, bytes)?;
-        Ok(Receipt::new(self.handle.core.clone(), request))
+        let bytes = check::batch(&core.options, &batch)?;
+        let request = core.commits.submit(&core, Work::Batch(batch), durability, bytes)?;
+        Ok(Receipt::new(&core, request))
     }
 
     /// Deletes a dataset with all it holds. Creating it again begins a new incarnation: cursors of the old one are
@@ -175,7 +187,7 @@ impl Engine {
     ///
     /// [`Error::DatasetNotFound`], and those of [`Engine::append`].
     pub fn delete_dataset(&self, dataset: impl AsRef<[u8]>) -> Result<()> {
-        let dataset = checked_name(dataset.as_ref())?;
+        let dataset = check::name(dataset.as_ref())?;
         self.control(Work::DeleteDataset { dataset })
     }
 
@@ -190,7 +202,7 @@ impl Engine {
     /// [`Error::Stale`] if the cursor can no longer be served, [`Error::DatasetNotFound`], [`Error::Invalid`],
     /// [`Error::Damaged`].
     pub fn changes(&self, dataset: impl AsRef<[u8]>, cursor: &Cursor, limits: Limits) -> Result<Page> {
-        changes::changes(self.core()?, checked(dataset.as_ref())?, cursor, limits)
+        changes::changes(&*self.core()?, check::dataset(dataset.as_ref())?, cursor, limits)
     }
 
     /// What changed in many datasets, as of one moment and under one budget, beginning with the request's index
@@ -201,7 +213,7 @@ impl Engine {
     ///
     /// [`Error::Invalid`] above 65,536 datasets. What concerns one dataset is in its part of the answer.
     pub fn changes_many(&self, request: &[(&[u8], Cursor)], first: usize, limits: Limits) -> Result<ManyPage> {
-        many::changes_many(self.core()?, request, first, limits)
+        many::changes_many(&*self.core()?, request, first, limits)
     }
 
     /// The entity's newest entry; none if it does not exist.
@@ -210,7 +222,7 @@ impl Engine {
     ///
     /// [`Error::DatasetNotFound`], [`Error::Invalid`], [`Error::Damaged`].
     pub fn get(&self, dataset: impl AsRef<[u8]>, entity: impl AsRef<[u8]>) -> Result<Option<Entry>> {
-        lookup::get(self.core()?, checked(dataset.as_ref())?, checked_entity(entity.as_ref())?)
+        lookup::get(&*self.core()?, check::dataset(dataset.as_ref())?, check::entity(entity.as_ref())?)
     }
 
     /// The newest entries of many entities at one moment, in the order asked for, and the cursor of that moment.
@@ -219,7 +231,7 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn get_many(&self, dataset: impl AsRef<[u8]>, entities: &[&[u8]]) -> Result<(Vec<Option<Entry>>, Cursor)> {
-        lookup::get_many(self.core()?, checked(dataset.as_ref())?, entities)
+        lookup::get_many(&*self.core()?, check::dataset(dataset.as_ref())?, entities)
     }
 
     /// Every entry of an entity that is still there, oldest first; the newest `limit` of them.
@@ -228,7 +240,7 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn history(&self, dataset: impl AsRef<[u8]>, entity: impl AsRef<[u8]>, limit: usize) -> Result<Vec<Entry>> {
-        lookup::history(self.core()?, checked(dataset.as_ref())?, checked_entity(entity.as_ref())?, limit)
+        lookup::history(&*self.core()?, check::dataset(dataset.as_ref())?, check::entity(entity.as_ref())?, limit)
     }
 
     /// Entities that exist, in byte order of their ids, behind `after`, at most `limit`: with their keys, which change
@@ -238,7 +250,7 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn entities(&self, dataset: impl AsRef<[u8]>, after: Option<&[u8]>, limit: usize) -> Result<Vec<EntityRow>> {
-        lookup::entities(self.core()?, checked(dataset.as_ref())?, after, limit)
+        lookup::entities(&*self.core()?, check::dataset(dataset.as_ref())?, after, limit)
     }
 
     /// Entries newest first, below `before` (none: from the head): a timeline. The limits' view does not matter.
@@ -247,7 +259,7 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn recent(&self, dataset: impl AsRef<[u8]>, before: Option<SyncKey>, limits: Limits) -> Result<Vec<Entry>> {
-        lookup::recent(self.core()?, checked(dataset.as_ref())?, before, limits)
+        lookup::recent(&*self.core()?, check::dataset(dataset.as_ref())?, before, limits)
     }
 
     /// What a dataset holds.
@@ -256,7 +268,7 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn stat(&self, dataset: impl AsRef<[u8]>) -> Result<DatasetStat> {
-        describe::stat(self.core()?, checked(dataset.as_ref())?)
+        describe::stat(&*self.core()?, check::dataset(dataset.as_ref())?)
     }
 
     /// What the store holds.
@@ -265,7 +277,7 @@ impl Engine {
     ///
     /// [`Error::Closed`].
     pub fn store_stat(&self) -> Result<StoreStat> {
-        Ok(describe::store_stat(self.core()?))
+        describe::store_stat(&*self.core()?)
     }
 
     /// Names of datasets that begin with `prefix`, in byte order, behind `after`, at most `limit`.
@@ -274,12 +286,12 @@ impl Engine {
     ///
     /// [`Error::Closed`], [`Error::Damaged`].
     pub fn datasets(&self, prefix: impl AsRef<[u8]>, after: Option<&[u8]>, limit: usize) -> Result<NamePage> {
-        describe::datasets(self.core()?, prefix.as_ref(), after, limit)
+        describe::datasets(&*self.core()?, prefix.as_ref(), after, limit)
     }
 
     /// The key up to which everything is synced.
     pub fn visible(&self) -> SyncKey {
-        SyncKey::new(self.handle.core.visible())
+        self.core().map_or_else(|_| self.handle.last.lock().0, |core| SyncKey::new(core.visible()))
     }
 
     /// Wakes when the head of one of these datasets passes the key beside it, at once if it has already. The datasets
@@ -311,10 +323,10 @@ impl Engine {
             )));
         }
         let named =
-            datasets.iter().map(|(name, after)| Ok((checked_name(name)?, after.get()))).collect::<Result<Vec<_>>>()?;
+            datasets.iter().map(|(name, after)| Ok((check::name(name)?, after.get()))).collect::<Result<Vec<_>>>()?;
         let watch = core.watchers.register(&named)?;
         // Registered first, looked at second: a head that moves in between is seen by one of the two.
-        let pin = pin::Pin::new(core);
+        let pin = pin::Pin::new(&core);
         for (name, after) in &named {
             if let Some(dataset) = pin.dataset(name)?
                 && pin.head(&dataset) > *after
@@ -336,7 +348,7 @@ impl Engine {
     ///
     /// [`Error::Evicted`] if changes it has not seen are gone, and those of [`Engine::changes`].
     pub fn consumer_fetch(&self, name: &str, dataset: impl AsRef<[u8]>, limits: Limits) -> Result<Page> {
-        consumer::fetch(self.core()?, name, checked(dataset.as_ref())?, limits)
+        consumer::fetch(&*self.core()?, name, check::dataset(dataset.as_ref())?, limits)
     }
 
     /// Acknowledges all up to `upto` for a durable consumer; its position becomes the greater of the two and is
@@ -348,7 +360,7 @@ impl Engine {
     /// [`Error::Stale`] for a key that is not published, or if the dataset was created again meanwhile;
     /// [`Error::DatasetNotFound`], and those of [`Engine::append`].
     pub fn consumer_ack(&self, name: &str, dataset: impl AsRef<[u8]>, upto: SyncKey) -> Result<SyncKey> {
-        consumer::ack(self.core()?, name, checked(dataset.as_ref())?, upto)
+        consumer::ack(&*self.core()?, name, check::dataset(dataset.as_ref())?, upto)
     }
 
     /// Forgets a durable consumer and its lease.
@@ -357,7 +369,7 @@ impl Engine {
     ///
     /// [`Error::NotFound`], [`Error::DatasetNotFound`], and those of [`Engine::append`].
     pub fn consumer_remove(&self, name: &str, dataset: impl AsRef<[u8]>) -> Result<()> {
-        consumer::remove(self.core()?, name, checked(dataset.as_ref())?)
+        consumer::remove(&*self.core()?, name, check::dataset(dataset.as_ref())?)
     }
 
     /// Durable consumers in order of name and dataset, behind `after`, at most `limit`.
@@ -366,7 +378,7 @@ impl Engine {
     ///
     /// [`Error::Closed`], [`Error::Damaged`].
     pub fn consumers(&self, after: Option<(&str, &[u8])>, limit: usize) -> Result<Vec<Consumer>> {
-        consumer::list(self.core()?, after, limit)
+        consumer::list(&*self.core()?, after, limit)
     }
 
     /// Sets a dataset's retention, from now on; a dataset that does not exist is created, empty.
@@ -375,7 +387,7 @@ impl Engine {
     ///
     /// Those of [`Engine::append`].
     pub fn set_retention(&self, dataset: impl AsRef<[u8]>, retention: Retention) -> Result<()> {
-        let dataset = checked_name(dataset.as_ref())?;
+        let dataset = check::name(dataset.as_ref())?;
         self.control(Work::SetRetention { dataset, retention })
     }
 
@@ -385,7 +397,7 @@ impl Engine {
     ///
     /// [`Error::DatasetNotFound`], [`Error::Closed`], [`Error::Damaged`].
     pub fn retention(&self, dataset: impl AsRef<[u8]>) -> Result<Retention> {
-        describe::retention(self.core()?, checked(dataset.as_ref())?)
+        describe::retention(&*self.core()?, check::dataset(dataset.as_ref())?)
     }
 
     /// Seals what is in memory, and trims one dataset, or all, as far as retention demands now.
@@ -403,12 +415,12 @@ impl Engine {
     ///
     /// As [`Engine::compact`].
     pub fn compact_with(&self, dataset: Option<&[u8]>, progress: &mut dyn FnMut(u64, u64)) -> Result<CompactionReport> {
-        self.core()?;
-        let dataset = dataset.map(checked_name).transpose()?;
+        let core = self.core()?;
+        let dataset = dataset.map(check::name).transpose()?;
         let state = Arc::new(maintain::Progress::default());
         let shared = state.clone();
         let work = move |core: &Core| maintain::compact_now(core, dataset, &shared);
-        maintain::run_sealed(&self.handle.core, work, || {
+        maintain::run_sealed(&core, work, || {
             progress(state.done.load(Ordering::Relaxed), state.total.load(Ordering::Relaxed));
         })
     }
@@ -419,17 +431,19 @@ impl Engine {
     ///
     /// [`Error::NoSpace`], [`Error::Store`], [`Error::Poisoned`], [`Error::Closed`].
     pub fn seal(&self) -> Result<()> {
-        maintain::run_sealed(&self.handle.core, |_| Ok(()), || {})
+        maintain::run_sealed(&*self.core()?, |_| Ok(()), || {})
     }
 
     /// Accepts the wall clock as it is now, after a jump across a restart has held back retention by age.
     pub fn confirm_clock(&self) {
-        self.handle.core.clock.confirm();
+        if let Ok(core) = self.core() {
+            core.clock.confirm();
+        }
     }
 
     /// Counters since opening, and gauges of the moment.
     pub fn metrics(&self) -> Metrics {
-        counters::metrics(&self.handle.core)
+        self.core().map_or_else(|_| self.handle.last.lock().1, |core| counters::metrics(&core))
     }
 
     /// Copies the store, as of one visible key, into `dest`, which must not exist; writers and readers go on. The copy
@@ -439,77 +453,35 @@ impl Engine {
     ///
     /// [`Error::Invalid`] if `dest` exists, [`Error::NoSpace`], [`Error::Io`], [`Error::Poisoned`], [`Error::Closed`].
     pub fn backup(&self, dest: impl AsRef<Path>) -> Result<BackupReport> {
-        self.core()?;
+        let core = self.core()?;
         let dest = dest.as_ref().to_path_buf();
-        self.handle.core.jobs.run(move |core| backup::backup(core, dest), || {})
+        core.jobs.run(move |core| backup::backup(core, dest), || {})
     }
 
-    fn core(&self) -> Result<&Core> {
-        self.handle.core.check_open()?;
-        Ok(&self.handle.core)
+    fn core(&self) -> Result<Arc<Core>> {
+        let core = self.handle.core.read().clone().ok_or(Error::Closed)?;
+        core.check_open()?;
+        Ok(core)
     }
 
     fn control(&self, work: Work) -> Result<()> {
         let core = self.core()?;
-        core.commits.append(core, work, Durability::Synced, MAX_DATASET_BYTES)?;
+        core.commits.append(&core, work, Durability::Synced, MAX_DATASET_BYTES)?;
         Ok(())
-    }
-
-    /// Checks what can be told of a batch without the store, and returns about how many bytes it will take.
-    fn check(&self, batch: &Batch) -> Result<usize> {
-        let options = &self.handle.core.options;
-        if batch.changes.is_empty() || batch.changes.len() > MAX_COMMIT_CHANGES {
-            return Err(Error::invalid(format!(
-                "a batch of {} changes: 1..={MAX_COMMIT_CHANGES} are allowed",
-                batch.changes.len()
-            )));
-        }
-        for (what, name, most) in [
-            ("an origin", &batch.origin, MAX_ORIGIN_BYTES),
-            ("an idempotency id", &batch.idempotency_id, MAX_IDEMPOTENCY_ID_BYTES),
-        ] {
-            if let Some(name) = name.as_ref().filter(|name| name.is_empty() || name.len() > most) {
-                return Err(Error::invalid(format!("{what} of {} bytes: 1..={most} are allowed", name.len())));
-            }
-        }
-        let mut bytes = 64;
-        for change in &batch.changes {
-            checked(&change.dataset)?;
-            checked_entity(&change.entity)?;
-            if change.payload.len() > options.max_payload {
-                return Err(Error::invalid(format!(
-                    "a payload of {} bytes for entity '{}': at most {} are allowed (`Options::max_payload`)",
-                    change.payload.len(),
-                    Name(&change.entity),
-                    options.max_payload
-                )));
-            }
-            bytes += change.dataset.len() + change.entity.len() + change.payload.len() + 16;
-        }
-        if bytes > options.commit_limit() {
-            return Err(Error::invalid(format!(
-                "a commit of about {bytes} bytes: at most {} are allowed with this memory budget; split it, or raise \
-                 `Options::memory`",
-                options.commit_limit()
-            )));
-        }
-        Ok(bytes)
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("dir", &self.handle.core.dir).finish_non_exhaustive()
+        f.debug_struct("Engine").field("dir", &self.handle.dir).finish_non_exhaustive()
     }
 }
 
 impl Handle {
     fn close(&self) -> Result<()> {
-        let core = &self.core;
-        if core.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        core.commits.close(core);
+        let Some(core) = self.core.write().take() else { return Ok(()) };
+        core.closed.store(true, Ordering::Release);
+        core.commits.close(&core);
         core.jobs.stop();
         core.commits.room.notify_all();
         for thread in std::mem::take(&mut *self.threads.lock()) {
@@ -518,12 +490,20 @@ impl Handle {
         }
         core.watchers.wake_all();
         let flushed = core.store.flush();
-        let mut writer = core.commits.writer.lock();
-        let next_key = writer.next_key;
-        let closed = match core.poison.get() {
-            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
-            None => writer.log.close(next_key),
+        let closed = {
+            let mut writer = core.commits.writer.lock();
+            let next_key = writer.next_key;
+            match core.poison.get() {
+                Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
+                None => writer.log.close(next_key),
+            }
         };
+        *self.last.lock() = (SyncKey::new(core.visible()), counters::metrics(&core));
+        // Calls under way hold the core for as long as they take.
+        while Arc::strong_count(&core) > 1 {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        drop(core);
         drop(self.lock.lock().take());
         closed.and(flushed)
     }
@@ -535,28 +515,4 @@ impl Drop for Handle {
             tracing::warn!(%error, "closing the store failed");
         }
     }
-}
-
-fn checked(dataset: &[u8]) -> Result<&[u8]> {
-    if dataset.is_empty() || dataset.len() > MAX_DATASET_BYTES {
-        return Err(Error::invalid(format!(
-            "a dataset name of {} bytes: 1..={MAX_DATASET_BYTES} are allowed",
-            dataset.len()
-        )));
-    }
-    Ok(dataset)
-}
-
-fn checked_name(dataset: &[u8]) -> Result<Bytes> {
-    checked(dataset).map(Bytes::copy_from_slice)
-}
-
-fn checked_entity(entity: &[u8]) -> Result<&[u8]> {
-    if entity.is_empty() || entity.len() > MAX_ENTITY_BYTES {
-        return Err(Error::invalid(format!(
-            "an entity id of {} bytes: 1..={MAX_ENTITY_BYTES} are allowed",
-            entity.len()
-        )));
-    }
-    Ok(entity)
 }

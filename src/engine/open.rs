@@ -51,6 +51,9 @@ pub fn open(dir: &Path, options: Options) -> Result<(Core, LockGuard)> {
     if exists(&*vfs, &dir.join(BACKUP))? {
         return Err(Error::invalid(format!("{} is a backup: restore it into a new directory", dir.display())));
     }
+    if !is_there {
+        check_empty(&*vfs, &dir)?;
+    }
     let lock = lock(&*vfs, &dir, options.create_if_missing)?;
     let store = if Ledger::exists(&*vfs, &dir)? { None } else { Some(create(&*vfs, &dir, &options)?) };
     let core = recover(dir, options, store)?;
@@ -76,22 +79,30 @@ fn holds_parts(vfs: &dyn Vfs, dir: &Path) -> Result<bool> {
     Ok(exists(vfs, &dir.join(DB))? || exists(vfs, &dir.join("log"))?)
 }
 
+/// A store is created where nothing is, but for what an interrupted creation leaves behind: that is of no value.
+fn check_empty(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    if !exists(vfs, dir)? {
+        return Ok(());
+    }
+    let names = vfs.list(dir).map_err(|source| Error::io(format!("list {}", dir.display()), source))?;
+    let ours = [LOCK, DB, "db.new", "ledger.new"];
+    match names.iter().find(|name| !ours.iter().any(|ours| name.as_os_str() == *ours)) {
+        None => Ok(()),
+        Some(name) if *name == *"log" => {
+            Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but there is a log"))
+        }
+        Some(name) => Err(Error::invalid(format!(
+            "{} holds something else ('{}'): a store is created in an empty directory only",
+            dir.display(),
+            name.display()
+        ))),
+    }
+}
+
 /// Begins a new store in a directory that holds none: the index store, then the ledger, which makes it one. Opening
 /// finds a ledger without segments and begins the log.
 fn create(vfs: &dyn Vfs, dir: &Path, options: &Options) -> Result<Store> {
-    let names = vfs.list(dir).map_err(|source| Error::io(format!("list {}", dir.display()), source))?;
-    // What an interrupted creation leaves behind is of no value; anything else is somebody's.
-    let ours = [LOCK, DB, "db.new", "ledger.new"];
-    if let Some(foreign) = names.iter().find(|name| !ours.iter().any(|ours| name.as_os_str() == *ours)) {
-        if *foreign == *"log" {
-            return Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but there is a log"));
-        }
-        return Err(Error::invalid(format!(
-            "{} holds something else ('{}'): a store is created in an empty directory only",
-            dir.display(),
-            foreign.display()
-        )));
-    }
+    check_empty(vfs, dir)?;
     let db = dir.join(DB);
     let store = match exists(vfs, &db)? {
         true => Store::open(&db, &store_options(options), 0)?,

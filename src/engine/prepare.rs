@@ -16,7 +16,7 @@ use super::request::Work;
 use super::tails::Tails;
 use crate::error::{Error, Name, Result, Stale, StaleReason};
 use crate::frame::{Body, BodyBuilder};
-use crate::tail::{Remembered, Tail};
+use crate::tail::{Acked, Remembered, Tail};
 use crate::types::{Batch, Change, ChangeOp, Expect, Op};
 
 /// An entity's newest version: its key, and whether the entity exists.
@@ -94,9 +94,7 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
         Work::SetRetention { dataset, retention } => {
             preparation.control(dataset, true, |body, index| body.set_retention(index, Some(retention)))
         }
-        Work::Ack { dataset, incarnation, consumer, position } => {
-            preparation.ack(dataset, *incarnation, consumer, *position)
-        }
+        Work::Ack { dataset, incarnation, consumer, acked } => preparation.ack(dataset, *incarnation, consumer, *acked),
         Work::RemoveConsumer { dataset, consumer } => {
             preparation.control(dataset, false, |body, index| body.remove_consumer(index, consumer))
         }
@@ -204,8 +202,9 @@ impl Preparation<'_> {
         self.control(dataset, false, |body, index| body.delete_dataset(index))
     }
 
-    fn ack(&mut self, dataset: &Bytes, incarnation: u64, consumer: &Bytes, position: u64) -> Result<Outcome> {
-        let outcome = self.control(dataset, false, |body, index| body.ack(index, consumer, position))?;
+    fn ack(&mut self, dataset: &Bytes, incarnation: u64, consumer: &Bytes, acked: Acked) -> Result<Outcome> {
+        let Acked { position, bound } = acked;
+        let outcome = self.control(dataset, false, |body, index| body.ack(index, consumer, position, bound))?;
         match self.datasets.get(dataset) {
             Some((_, Some(id))) if *id == incarnation => Ok(outcome),
             _ => Err(Stale { reason: StaleReason::Recreated, dataset: dataset.to_vec(), position, floor: 0 }.into()),

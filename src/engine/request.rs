@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::core::Core;
 use super::prepare::Prepared;
 use crate::error::{Error, Result};
+use crate::tail::Acked;
 use crate::types::{Batch, Commit, Durability, Retention};
 
 /// What is to be committed. Everything durable goes through the log, so settings and acknowledgements come this way too.
@@ -19,7 +20,7 @@ pub enum Work {
     Batch(Batch),
     DeleteDataset { dataset: Bytes },
     SetRetention { dataset: Bytes, retention: Retention },
-    Ack { dataset: Bytes, incarnation: u64, consumer: Bytes, position: u64 },
+    Ack { dataset: Bytes, incarnation: u64, consumer: Bytes, acked: Acked },
     RemoveConsumer { dataset: Bytes, consumer: Bytes },
 }
 
@@ -118,13 +119,14 @@ impl Request {
 /// A commit under way, from [`Engine::submit`](crate::Engine::submit). It can be waited for or awaited, under any
 /// runtime; dropping it does not cancel the commit.
 pub struct Receipt {
-    core: Arc<Core>,
+    /// Weak, so that a receipt nobody waits for does not keep a closed store open.
+    core: Weak<Core>,
     request: Arc<Request>,
 }
 
 impl Receipt {
-    pub(super) fn new(core: Arc<Core>, request: Arc<Request>) -> Receipt {
-        Receipt { core, request }
+    pub(super) fn new(core: &Arc<Core>, request: Arc<Request>) -> Receipt {
+        Receipt { core: Arc::downgrade(core), request }
     }
 
     /// Waits for the outcome.
@@ -133,7 +135,14 @@ impl Receipt {
     ///
     /// As [`Engine::append`](crate::Engine::append).
     pub fn wait(self) -> Result<Commit> {
-        self.core.commits.wait(&self.core, &self.request)
+        match self.core.upgrade() {
+            Some(core) => core.commits.wait(&core, &self.request),
+            // Closing has seen every commit through, so the outcome is there.
+            None => match self.request.park() {
+                Woken::Outcome(outcome) => outcome,
+                Woken::Lead => Err(Error::Closed),
+            },
+        }
     }
 }
 

@@ -25,7 +25,6 @@ pub(super) const DELETE_DATASET: u8 = 6;
 pub(super) const SET_RETENTION: u8 = 7;
 pub(super) const ACK: u8 = 8;
 pub(super) const REMOVE_CONSUMER: u8 = 9;
-pub(super) const EVICT: u8 = 10;
 /// Set in the tag of each dataset's last change.
 pub(super) const LAST: u8 = 0x80;
 
@@ -91,14 +90,11 @@ pub enum RecordKind {
         consumer: Range<u32>,
         /// The key.
         position: u64,
+        /// Where the consumer's first read from 0 ends, as long as it is below that; else 0.
+        bound: u64,
     },
     /// A consumer is forgotten.
     RemoveConsumer {
-        /// The consumer's name.
-        consumer: Range<u32>,
-    },
-    /// A consumer fell too far behind and lost its lease.
-    Evict {
         /// The consumer's name.
         consumer: Range<u32>,
     },
@@ -196,20 +192,16 @@ impl Parser<'_> {
                 let dataset = self.dataset()?;
                 let consumer = self.name(MAX_CONSUMER_BYTES)?;
                 let position = self.reader.varint()?;
-                if position > MAX_KEY {
+                let bound = self.reader.varint()?;
+                if position.max(bound) > MAX_KEY {
                     return Err(Malformed("a key is above its limit"));
                 }
-                self.add(dataset, RecordKind::Ack { consumer, position })
+                self.add(dataset, RecordKind::Ack { consumer, position, bound })
             }
             REMOVE_CONSUMER => {
                 let dataset = self.dataset()?;
                 let consumer = self.name(MAX_CONSUMER_BYTES)?;
                 self.add(dataset, RecordKind::RemoveConsumer { consumer })
-            }
-            EVICT => {
-                let dataset = self.dataset()?;
-                let consumer = self.name(MAX_CONSUMER_BYTES)?;
-                self.add(dataset, RecordKind::Evict { consumer })
             }
             _ => Err(Malformed("an unknown kind of record")),
         }

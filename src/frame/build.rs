@@ -6,8 +6,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::body::{
-    ACK, Body, DELETE_DATASET, DatasetRef, EVICT, EXISTING, HAS_IDEMPOTENCY, HAS_ORIGIN, LAST, LEAD, NEW,
-    REMOVE_CONSUMER, Record, RecordKind, SET_RETENTION, check_datasets,
+    ACK, Body, DELETE_DATASET, DatasetRef, EXISTING, HAS_IDEMPOTENCY, HAS_ORIGIN, LAST, LEAD, NEW, REMOVE_CONSUMER,
+    Record, RecordKind, SET_RETENTION, check_datasets,
 };
 use crate::codec::{Malformed, put_varint};
 use crate::limits::{
@@ -129,15 +129,16 @@ impl BodyBuilder {
         self.add(dataset, RecordKind::SetRetention(retention.map(|retention| Box::new(*retention))));
     }
 
-    /// A consumer acknowledges all up to `position`.
-    pub fn ack(&mut self, dataset: u32, consumer: &[u8], position: u64) {
+    /// A consumer acknowledges all up to `position`; its first read from 0 ends at `bound`.
+    pub fn ack(&mut self, dataset: u32, consumer: &[u8], position: u64, bound: u64) {
         self.begin(ACK, dataset);
         let consumer = self.name(consumer, MAX_CONSUMER_BYTES);
-        if position > MAX_KEY {
+        if position.max(bound) > MAX_KEY {
             self.refuse("a key is above its limit");
         }
         put_varint(&mut self.out, position);
-        self.add(dataset, RecordKind::Ack { consumer, position });
+        put_varint(&mut self.out, bound);
+        self.add(dataset, RecordKind::Ack { consumer, position, bound });
     }
 
     /// A consumer is forgotten.
@@ -145,13 +146,6 @@ impl BodyBuilder {
         self.begin(REMOVE_CONSUMER, dataset);
         let consumer = self.name(consumer, MAX_CONSUMER_BYTES);
         self.add(dataset, RecordKind::RemoveConsumer { consumer });
-    }
-
-    /// A consumer loses its lease.
-    pub fn evict(&mut self, dataset: u32, consumer: &[u8]) {
-        self.begin(EVICT, dataset);
-        let consumer = self.name(consumer, MAX_CONSUMER_BYTES);
-        self.add(dataset, RecordKind::Evict { consumer });
     }
 
     /// Bytes so far.

@@ -125,9 +125,18 @@ impl Store {
         Family::ALL.into_iter().map(bytes).sum()
     }
 
-    /// Datasets there are, about.
-    pub fn estimated_datasets(&self) -> u64 {
-        self.number(Family::Datasets, ESTIMATED_ROWS) / 2
+    /// Gives the space of what was dropped back to the file system, as far as it concerns one dataset, or all.
+    pub fn reclaim(&self, dataset: Option<u64>) {
+        let range = dataset.map(keys::dataset_range);
+        let (from, to) = range.as_ref().map_or((None, None), |(from, to)| (Some(from), Some(to)));
+        for family in Family::BY_DATASET {
+            self.db.compact_range_cf(&self.family(family), from, to);
+        }
+        if dataset.is_none() {
+            for family in [Family::Datasets, Family::Meta] {
+                self.db.compact_range_cf(&self.family(family), None::<&[u8]>, None::<&[u8]>);
+            }
+        }
     }
 
     /// The cache of decoded chunks.
@@ -172,4 +181,3 @@ impl Store {
 const TABLE_READERS: &str = "rocksdb.estimate-table-readers-mem";
 const TABLE_FILES: &str = "rocksdb.total-sst-files-size";
 const BLOB_FILES: &str = "rocksdb.total-blob-file-size";
-const ESTIMATED_ROWS: &str = "rocksdb.estimate-num-keys";

@@ -18,6 +18,8 @@ pub struct Applied {
     pub segment: u64,
     /// Where in that segment.
     pub offset: u64,
+    /// How many datasets there are.
+    pub datasets: u64,
 }
 
 /// A dataset as a whole.
@@ -33,8 +35,12 @@ pub struct DatasetRecord {
     pub head_time_ms: u64,
     /// At or below it, tombstones may be gone.
     pub floor: u64,
+    /// The time of the entry at `floor`.
+    pub floor_time_ms: u64,
     /// At or below it, superseded entries may be gone.
     pub history_floor: u64,
+    /// The time of the entry at `history_floor`.
+    pub history_floor_time_ms: u64,
     /// Raised whenever a chunk is rewritten, so that decoded chunks of before are not found again.
     pub epoch: u64,
     /// Its own retention, if it has one.
@@ -70,8 +76,18 @@ pub struct DatasetRecord {
 pub struct ConsumerRecord {
     /// All up to this key is acknowledged.
     pub position: u64,
+    /// Where its first read from 0 ends, as long as it is below that; else 0.
+    pub bound: u64,
     /// When it was last acknowledged.
     pub time_ms: u64,
+}
+
+impl ConsumerRecord {
+    /// The highest floor that leaves everything the consumer still needs: its position, or the end of its first read,
+    /// which needs nothing of what was dropped below that.
+    pub fn needs(&self) -> u64 {
+        self.position.max(self.bound)
+    }
 }
 
 /// What a batch with an idempotency id was given.

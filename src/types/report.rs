@@ -34,7 +34,7 @@ pub struct DatasetStat {
 pub struct StoreStat {
     /// The directory.
     pub dir: PathBuf,
-    /// How many datasets there are (an estimate above a million).
+    /// How many datasets there are.
     pub datasets: u64,
     /// The key up to which everything is synced.
     pub visible: SyncKey,

@@ -16,9 +16,8 @@ fn sample() -> (Body, u32) {
     let cap = Cap { entries: Some(800), bytes: None, age_ms: None };
     builder.set_retention(notes, Some(&Retention { keep: Keep::Window, history: cap, tombstones: Cap::default() }));
     builder.set_retention(inbox, None);
-    builder.ack(inbox, b"worker", 299);
+    builder.ack(inbox, b"worker", 299, 0);
     builder.remove_consumer(inbox, b"gone");
-    builder.evict(inbox, b"late");
     let drafts = builder.existing(9);
     builder.delete_dataset(drafts);
     assert_eq!((builder.existing(300), builder.existing(9)), (inbox, drafts));
@@ -102,12 +101,11 @@ fn the_builder_refuses_what_the_parser_would() {
     assert!(with(&|b| b.change(0, Op::Create, b"e", b"")).is_err());
     assert!(with(&|b| b.delete_dataset(3)).is_err());
     type Act<'a> = &'a dyn Fn(&mut BodyBuilder, u32);
-    let refused: [Act<'_>; 6] = [
+    let refused: [Act<'_>; 5] = [
         &|b, d| b.change(d, Op::Create, b"", b""),
         &|b, d| b.change(d, Op::Create, &[1; MAX_ENTITY_BYTES + 1], b""),
         &|b, d| b.change(d, Op::Delete, b"e", b"payload"),
-        &|b, d| b.ack(d, b"c", MAX_KEY + 1),
-        &|b, d| b.evict(d, &[1; MAX_CONSUMER_BYTES + 1]),
+        &|b, d| b.ack(d, b"c", MAX_KEY + 1, 0),
         &|b, d| {
             b.delete_dataset(d);
             b.create(b"without a record");
@@ -145,9 +143,8 @@ fn build(origin: Option<&[u8]>, id: Option<(&[u8], [u8; 16])>, steps: &[Step]) -
             3 => builder.change(dataset, Op::Delete, name, b""),
             4 => builder.delete_dataset(dataset),
             5 => builder.set_retention(dataset, Some(&Retention::default())),
-            6 => builder.ack(dataset, name, *which),
-            7 => builder.remove_consumer(dataset, name),
-            _ => builder.evict(dataset, name),
+            6 => builder.ack(dataset, name, *which, *which / 2),
+            _ => builder.remove_consumer(dataset, name),
         }
     }
     builder.finish().ok()

@@ -124,7 +124,10 @@ fn recovering_again_and_again_gives_the_same_frames_and_a_new_lineage_each_time(
         assert_eq!(recovery.last_key, 5);
         let state = log.ledger.lock().state().clone();
         assert!(state.lease > recovery.next_key && !lineages.contains(&state.lineage));
-        assert_eq!(state.earlier.last(), Some(&Lineage { id: *lineages.last().unwrap(), last_key: 5, next_key: recovery.next_key }));
+        assert_eq!(
+            state.earlier.last(),
+            Some(&Lineage { id: *lineages.last().unwrap(), last_key: 5, next_key: recovery.next_key })
+        );
         lineages.push(state.lineage);
         (segments, next_key) = (log.segments(), recovery.next_key);
         assert_eq!(findings(dir.path()).0.frames, 5);

@@ -20,7 +20,16 @@ pub fn child_dir() -> Option<PathBuf> {
 impl Child {
     /// Runs the test `name` (its whole path) in another process, as another user if one is named.
     pub fn run(name: &str, dir: &Path, user: Option<u32>) -> std::io::Result<Child> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut program = std::env::current_exe()?;
+        let reachable = tempfile::tempdir()?;
+        if user.is_some() {
+            // The binary may lie where only its owner can go.
+            std::fs::set_permissions(reachable.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+            let copy = reachable.path().join("it");
+            std::fs::copy(&program, &copy)?;
+            program = copy;
+        }
+        let mut command = Command::new(program);
         command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(DIR, dir);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir("/");
         if let Some(user) = user {

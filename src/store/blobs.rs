@@ -2,12 +2,13 @@
 //!
 //! Only after a chunk could not be read are the files walked, record by record. A blob file is a header of 30 bytes,
 //! records and a footer of 32. A record is 32 bytes (lengths of key and value, expiration, CRC of those three, CRC of
-//! key and value; little endian), key, value. The CRCs are CRC-32C, rotated by 15 bits and added to a constant.
+//! key and value; little endian), key, value.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::crc32c;
 use crate::codec::{Malformed, Reader};
 use crate::limits::MAX_CHUNK_BYTES;
 
@@ -52,7 +53,9 @@ fn damaged_at(file: &Path, len: u64, row: &[u8]) -> Option<u64> {
         }
         if key == row {
             let mut value = vec![0; value_len];
-            if bytes.read_exact(&mut value).is_err() || masked(crc32c(crc32c(0, &key), &value)) != crc {
+            if bytes.read_exact(&mut value).is_err()
+                || crc32c::masked(crc32c::extend(crc32c::extend(0, &key), &value)) != crc
+            {
                 return Some(at);
             }
         } else {
@@ -68,34 +71,9 @@ fn record_header(header: &[u8; RECORD_HEADER_BYTES]) -> Result<(usize, usize, u3
     let mut reader = Reader::new(header);
     let (key_len, value_len, _expiration) = (reader.u64()?, reader.u64()?, reader.u64()?);
     let (own, crc) = (reader.u32()?, reader.u32()?);
-    let sound = masked(crc32c(0, header.get(..24).unwrap_or_default())) == own;
+    let sound = crc32c::masked(crc32c::extend(0, header.get(..24).unwrap_or_default())) == own;
     if !sound || key_len > 64 || value_len > 2 * MAX_CHUNK_BYTES as u64 {
         return Err(Malformed("a blob record's header is damaged"));
     }
     Ok((key_len as usize, value_len as usize, crc))
-}
-
-fn masked(crc: u32) -> u32 {
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
-/// CRC-32C, bit by bit: it only ever runs over a record that is suspected.
-fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
-    let mut crc = !crc;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0x82f6_3b78 & 0u32.wrapping_sub(crc & 1));
-        }
-    }
-    !crc
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_checksum_is_crc_32c() {
-        assert_eq!(super::crc32c(0, b"123456789"), 0xe306_9283);
-        assert_eq!(super::crc32c(super::crc32c(0, b"1234"), b"56789"), 0xe306_9283);
-    }
 }

@@ -7,10 +7,12 @@ mod blobs;
 mod cache;
 mod check;
 mod chunks;
+mod crc32c;
 mod entities;
 mod errors;
 mod families;
 mod keys;
+mod manifest;
 mod open;
 mod record;
 mod rows;
@@ -26,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamily, DB, FlushOptions, WriteOptions};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 pub use cache::CacheStat;
 pub use check::Checked;
@@ -56,6 +58,9 @@ pub struct StoreOptions {
     pub lz4: bool,
 }
 
+/// A blob file and an offset in it.
+type BlobPlace = (PathBuf, u64);
+
 /// An open index store.
 pub struct Store {
     db: DB,
@@ -64,7 +69,7 @@ pub struct Store {
     shared: Shared,
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
     /// a walk through all blob files, so it is made once.
-    damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<(PathBuf, u64)>>>,
+    damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
 }
 
 impl Store {
@@ -89,14 +94,25 @@ impl Store {
     }
 
     /// Makes all of `changes` or none; readers see them at once. They are durable with the next [`Store::flush`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSpace`] if the disk has no room for them: nothing was changed, try again any time.
     pub fn commit(&self, changes: Changes<'_>) -> Result<()> {
-        let mut writes = WriteOptions::default();
-        writes.disable_wal(true);
-        self.db.write_opt(changes.batch, &writes).map_err(|error| self.refused("write to the index store", &error))
+        self.check_room(changes.len_bytes())?;
+        self.write(changes.batch)
     }
 
     /// Makes everything committed durable, in all column families together, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSpace`] if the disk is full. What was committed stays readable; RocksDB looks every five seconds
+    /// whether there is space again and flushes by itself, and until then neither commits nor flushes succeed.
     pub fn flush(&self) -> Result<()> {
+        // In that state each flush asked for makes RocksDB's recovery, and closing, wait a second longer; a write is
+        // refused at once.
+        self.write(WriteBatch::default())?;
         let mut flush = FlushOptions::default();
         flush.set_wait(true);
         let families = Family::ALL.map(|family| self.family(family));
@@ -144,6 +160,26 @@ impl Store {
         self.cache.stat()
     }
 
+    fn write(&self, batch: WriteBatch) -> Result<()> {
+        let mut writes = WriteOptions::default();
+        writes.disable_wal(true);
+        self.db.write_opt(batch, &writes).map_err(|error| self.refused("write to the index store", &error))
+    }
+
+    /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service
+    /// for seconds, this does not.
+    fn check_room(&self, more: usize) -> Result<()> {
+        let disk = rustix::fs::statvfs(&self.dir)
+            .map_err(|error| Error::io(format!("look at the disk of {}", self.dir.display()), error.into()))?;
+        let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed = more as u64 + self.shared.buffers.get_usage() as u64 + ROOM_TO_SPARE;
+        if room < needed {
+            let what = format!("the index store in {} needs {needed} bytes, there are {room}", self.dir.display());
+            return Err(Error::NoSpace { what });
+        }
+        Ok(())
+    }
+
     fn number(&self, family: Family, property: &str) -> u64 {
         self.db.property_int_value_cf(&self.family(family), property).ok().flatten().unwrap_or(0)
     }
@@ -177,6 +213,9 @@ impl Store {
         errors::malformed(&self.dir, family.name(), row, what)
     }
 }
+
+/// For files' ends, the MANIFEST, and what the log takes meanwhile.
+const ROOM_TO_SPARE: u64 = 1 << 20;
 
 const TABLE_READERS: &str = "rocksdb.estimate-table-readers-mem";
 const TABLE_FILES: &str = "rocksdb.total-sst-files-size";

@@ -14,7 +14,7 @@ use super::cache::ChunkCache;
 use super::families::Family;
 use super::record::{Applied, FORMAT_VERSION};
 use super::tuning::{self, Shared};
-use super::{Result, Store, StoreOptions, blobs, errors, keys};
+use super::{Result, Store, StoreOptions, blobs, errors, keys, manifest};
 use crate::codec::Malformed;
 use crate::error::Error;
 
@@ -60,15 +60,7 @@ impl Store {
 
     /// The same for reads alone; it changes nothing in `dir` ever.
     pub fn open_read_only(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
-        let current = dir.join("CURRENT");
-        match fs::metadata(&current) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let file = if dir.is_dir() { current } else { dir.to_path_buf() };
-                return Err(Error::damaged(file, None, "it is missing, so the index store cannot be opened"));
-            }
-            Err(error) => return Err(Error::io(format!("open {}", current.display()), error)),
-        }
+        manifest::check(dir)?;
         let families = DB::list_cf(&Options::default(), dir)
             .map_err(|error| found_damaged(dir, errors::refused(dir, "list the index store", &error)))?;
         for family in Family::ALL {

@@ -1,5 +1,6 @@
 mod checking;
 mod damage;
+mod full_disk;
 mod reads;
 mod row_keys;
 mod sizes;

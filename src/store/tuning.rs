@@ -36,10 +36,10 @@ fn buffer_bytes(options: &StoreOptions) -> usize {
 
 /// The options of the store as a whole.
 pub(super) fn database(options: &StoreOptions, shared: &Shared, create: bool) -> Result<Options> {
-    // What was not flushed is in the log, and replayed: dropping the store must not begin to write. The binding has
-    // no setter for it.
+    // What was not flushed is in the log, and replayed: dropping the store must not begin to write. And a flush must not
+    // take a memtable's full size on disk for each of its files first. The binding has no setters for these.
     let mut db = Options::default()
-        .get_options_from_string("avoid_flush_during_shutdown=true")
+        .get_options_from_string("avoid_flush_during_shutdown=true;allow_fallocate=false")
         .map_err(|error| errors::refused(std::path::Path::new(""), "set up the index store", &error))?;
     db.create_if_missing(create);
     db.create_missing_column_families(create);

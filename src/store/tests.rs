@@ -90,7 +90,7 @@ pub(super) fn seal(changes: &mut Changes<'_>, record: &mut DatasetRecord, entrie
 }
 
 pub(super) fn applied(key: u64) -> Applied {
-    Applied { key, segment: 1, offset: 64 * key }
+    Applied { key, segment: 1, offset: 64 * key, datasets: 0 }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn the_body_is_the_golden_one() {
     assert_golden("frame-body.bin", &body.bytes);
     assert_eq!(crc, crc32fast::hash(&body.bytes));
     assert_eq!(Body::parse(body.bytes.clone()), Ok(body.clone()));
-    assert_eq!(body.count(), 9);
+    assert_eq!(body.count(), 8);
     assert_eq!(body.get(&body.origin.clone().unwrap()), b"phone");
     assert_eq!(body.datasets[0], DatasetRef::Existing(300));
     assert!(matches!(&body.datasets[1], DatasetRef::New { record: 0, name } if body.get(name) == b"notes"));

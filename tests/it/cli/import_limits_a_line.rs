@@ -36,7 +36,7 @@ fn an_endless_line_is_refused_and_the_rest_stays() {
 #[test]
 fn a_commit_over_the_limit_says_so() {
     let store = Store::of(&put("d", "a", "1"));
-    let big = put("d", "b", &format!("\"{}\"", "x".repeat(2 << 20)));
+    let big = put("d", "b", &format!("\"{}\"", "x".repeat(4 << 20)));
     let ran = run(store.command(&["import", "-", "--json"]), &big);
     assert_eq!(ran.error(2)["kind"], "invalid");
     assert_eq!(store.entries(&["changes", "d"]).len(), 1);

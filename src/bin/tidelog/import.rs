@@ -23,7 +23,7 @@ const IN_FLIGHT: usize = 256;
 pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
     let (source, total) = open(&import.file)?;
     // A commit may take 1/24 of the memory; its text is longer, by base64 and by what surrounds the values.
-    let mut lines = Lines::new(source, args.memory / 12 + (64 << 10));
+    let mut lines = Lines::new(source, args.memory / 8 + (64 << 10));
     let keys = match import.keys {
         Keys::Counter => SyncKeys::Counter,
         Keys::Timestamp => SyncKeys::Timestamp,

@@ -69,6 +69,8 @@ impl Store {
         if consumer.incarnation != model.first {
             consumer = Consuming { incarnation: model.first, acked: 0, state: BTreeMap::new(), ..consumer };
         }
+        // The first fetch registers it: from then on retention waits for it.
+        self.oracle.acked.entry((consumer.name.clone(), dataset.clone())).or_insert(0);
         if lost {
             return;
         }

@@ -119,7 +119,8 @@ impl Dataset {
     pub fn must_hold(&self, rec: &Rec, floors: Floors) -> bool {
         match rec.next {
             _ if self.windowed() => rec.key > floors.floor,
-            Some(next) => next > floors.history,
+            // A tombstone may have been dropped before its entity was created again.
+            Some(next) => next > floors.history && (rec.op != Op::Delete || rec.key > floors.floor),
             None => rec.op != Op::Delete || rec.key > floors.floor,
         }
     }

@@ -263,7 +263,8 @@ impl Oracle {
         for (at, change) in plan.changes.iter().enumerate() {
             let dataset = self.dataset(&change.dataset);
             let known = dataset.find(&change.entity).is_some_and(|rec| rec.op != Op::Delete);
-            let forgotten = dataset.windowed() && dataset.find(&change.entity).is_none();
+            // A window may have lost the entity by itself, in the background.
+            let forgotten = dataset.windowed();
             let op = match change.kind {
                 Kind::Create => Op::Create,
                 Kind::Update => Op::Update,

@@ -197,6 +197,7 @@ impl Case {
             let back = self.rng.within(1, 2_000);
             self.note(format!("the wall clock is set back by {back} ms"));
             self.setup.clock.set_wall(self.setup.clock.wall() - back);
+            self.stores.iter_mut().for_each(|store| store.oracle.set_back = true);
         }
         for store in &mut self.stores {
             store.oracle.max_wall = store.oracle.max_wall.max(self.setup.clock.wall());

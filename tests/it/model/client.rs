@@ -195,6 +195,10 @@ impl Client {
     pub fn take(&mut self, page: &Page, lim: Lim, model: &Dataset, around: &Around, seen: &mut Seen) {
         let mut read = self.read_for(lim.view, around.visible);
         let from = self.enter(page, model, around);
+        if self.entrance == Entrance::Head {
+            // The head is that of the call.
+            *self = Client::at(self.dataset.clone(), self.cursor, Entrance::Head, from, model);
+        }
         if read.pages == 0 {
             read.start = if self.entrance == Entrance::Key { read.start } else { from };
         } else if lim.view == View::Latest && around.after.history > read.bound.low {

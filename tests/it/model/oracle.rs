@@ -117,11 +117,9 @@ impl Dataset {
 
     /// Whether the store must still hold `rec` when its floors are these.
     pub fn must_hold(&self, rec: &Rec, floors: Floors) -> bool {
-        match rec.next {
-            _ if self.windowed() => rec.key > floors.floor,
-            Some(next) => next > floors.history,
-            None => rec.op != Op::Delete || rec.key > floors.floor,
-        }
+        // A tombstone may have gone while it was its entity's newest.
+        let may_be_gone = rec.key <= floors.floor && (self.windowed() || rec.op == Op::Delete);
+        !may_be_gone && (self.windowed() || rec.next.is_none_or(|next| next > floors.history))
     }
 
     fn push(&mut self, mut rec: Rec) {
@@ -150,6 +148,8 @@ pub struct Oracle {
     pub last_time: u64,
     /// The highest wall time so far.
     pub max_wall: u64,
+    /// Whether somebody ever set the wall clock back.
+    pub set_back: bool,
     pub ids: BTreeMap<Bytes, (Plan, Commit)>,
     /// Acknowledged positions of durable consumers.
     pub acked: BTreeMap<(String, Bytes), u64>,
@@ -186,6 +186,7 @@ impl Oracle {
             above: 0,
             last_time: 0,
             max_wall: wall,
+            set_back: false,
             ids: BTreeMap::new(),
             acked: BTreeMap::new(),
             ancestors: BTreeMap::new(),

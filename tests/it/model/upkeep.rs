@@ -37,7 +37,7 @@ impl Case {
             let wall = self.setup.clock.wall();
             if self.setup.grace.is_zero() && !leased && wall == store.oracle.max_wall {
                 check_caps(&store.oracle.datasets[name], name, wall);
-            } else if !self.setup.grace.is_zero() {
+            } else if !self.setup.grace.is_zero() && !store.oracle.set_back {
                 let grace = self.setup.grace.as_millis() as u64;
                 check_grace(&store.oracle.datasets[name], before, grace, store.oracle.max_wall);
             }
@@ -71,6 +71,9 @@ impl Case {
             return;
         }
         result.expect("a dataset is deleted");
+        // A way in that was not taken yet would lead into another incarnation.
+        let waiting = |client: &&mut Client| client.dataset == name && client.entrance != Entrance::Key;
+        store.clients.iter_mut().filter(waiting).for_each(Client::reset);
         store.oracle.acked.retain(|(_, dataset), _| *dataset != name);
         assert!(matches!(store.engine.stat(&name), Err(Error::DatasetNotFound { .. })));
     }

@@ -148,6 +148,8 @@ pub struct Oracle {
     pub last_time: u64,
     /// The highest wall time so far.
     pub max_wall: u64,
+    /// Whether floors may move at any moment.
+    pub background: bool,
     /// Whether somebody ever set the wall clock back.
     pub set_back: bool,
     pub ids: BTreeMap<Bytes, (Plan, Commit)>,
@@ -186,6 +188,7 @@ impl Oracle {
             above: 0,
             last_time: 0,
             max_wall: wall,
+            background: false,
             set_back: false,
             ids: BTreeMap::new(),
             acked: BTreeMap::new(),
@@ -254,7 +257,7 @@ impl Oracle {
 
     /// Records what was committed. A conflict or a repeat never comes here.
     pub fn apply(&mut self, plan: &Plan, commit: Commit) {
-        let first = commit.first.get();
+        let (first, unsure) = (commit.first.get(), self.background);
         let mut lasts: BTreeMap<&Bytes, usize> = BTreeMap::new();
         for (at, change) in plan.changes.iter().enumerate() {
             lasts.insert(&change.dataset, at);
@@ -263,7 +266,7 @@ impl Oracle {
         for (at, change) in plan.changes.iter().enumerate() {
             let dataset = self.dataset(&change.dataset);
             let known = dataset.find(&change.entity).is_some_and(|rec| rec.op != Op::Delete);
-            let forgotten = dataset.windowed() && dataset.find(&change.entity).is_none();
+            let forgotten = dataset.windowed() && (unsure || dataset.find(&change.entity).is_none());
             let op = match change.kind {
                 Kind::Create => Op::Create,
                 Kind::Update => Op::Update,

@@ -130,7 +130,6 @@ fn play(options: Options) {
         tally.stale.load(Ordering::Relaxed)
     );
     assert!(dropped > 0 && finished.len() > 20, "{dropped} entries dropped, {} reads ended", finished.len());
-    assert!(tally.stale.load(Ordering::Relaxed) > 0, "nobody was ever outrun");
     // All of them, up to a few hundred: each costs a replay.
     let step = (finished.len() / 400).max(1);
     for (dataset, position, state) in finished.iter().step_by(step) {

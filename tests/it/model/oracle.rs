@@ -155,6 +155,8 @@ pub struct Oracle {
     pub ids: BTreeMap<Bytes, (Plan, Commit)>,
     /// Acknowledged positions of durable consumers.
     pub acked: BTreeMap<(String, Bytes), u64>,
+    /// Datasets that some consumer, acknowledged or not, may hold a lease on.
+    pub leased: BTreeSet<Bytes>,
     /// Lineages that this store came from, with the last key shared with each.
     pub ancestors: BTreeMap<u64, u64>,
 }
@@ -192,6 +194,7 @@ impl Oracle {
             set_back: false,
             ids: BTreeMap::new(),
             acked: BTreeMap::new(),
+            leased: BTreeSet::new(),
             ancestors: BTreeMap::new(),
         }
     }

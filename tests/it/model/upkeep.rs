@@ -33,7 +33,7 @@ impl Case {
             let after = floors(store, name);
             let unmoved = dropped + report.window_dropped > 0 || before == after;
             assert!(unmoved, "{name:?}: nothing was dropped, but {before:?} became {after:?}");
-            let leased = store.leased(name);
+            let leased = store.oracle.leased.contains(name);
             let wall = self.setup.clock.wall();
             if self.setup.grace.is_zero() && !leased && wall == store.oracle.max_wall {
                 check_caps(&store.oracle.datasets[name], name, wall);
@@ -74,6 +74,7 @@ impl Case {
         // A way in that was not taken yet would lead into another incarnation.
         let waiting = |client: &&mut Client| client.dataset == name && client.entrance != Entrance::Key;
         store.clients.iter_mut().filter(waiting).for_each(Client::reset);
+        store.oracle.leased.remove(&name);
         store.oracle.acked.retain(|(_, dataset), _| *dataset != name);
         assert!(matches!(store.engine.stat(&name), Err(Error::DatasetNotFound { .. })));
     }

@@ -156,7 +156,8 @@ impl Client {
         }
         if let Some((lineage, incarnation)) = self.minted {
             let shared = oracle.ancestors.get(&lineage).copied();
-            let high = if self.read.is_some() { position.max(read.bound.high) } else { position };
+            // A cursor in the middle of a read of every entry may name a bound that a read of the latest does not use.
+            let high = self.read.as_ref().map_or(position, |read| position.max(read.bound.high));
             let low = if self.mid_latest() { position.max(read.bound.low) } else { position };
             if lineage != around.lineage && shared.is_none_or(|shared| high > shared) {
                 may.push(StaleReason::OtherLineage);

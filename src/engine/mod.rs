@@ -27,7 +27,6 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 pub use backup::restore;
@@ -36,11 +35,8 @@ pub use watch::Watch;
 
 use self::core::Core;
 use crate::cursor::Cursor;
-use crate::error::{Error, Name, Result};
-use crate::limits::{
-    MAX_COMMIT_CHANGES, MAX_DATASET_BYTES, MAX_DATASETS_PER_CALL, MAX_ENTITY_BYTES, MAX_IDEMPOTENCY_ID_BYTES,
-    MAX_ORIGIN_BYTES,
-};
+use crate::error::{Error, Result};
+use crate::limits::{MAX_DATASET_BYTES, MAX_DATASETS_PER_CALL};
 use crate::options::Options;
 use crate::types::{
     BackupReport, Batch, Commit, CompactionReport, Consumer, DatasetStat, Durability, EntityRow, Entry, Limits,

@@ -1,3 +1,4 @@
+use super::super::check::Checked;
 use super::*;
 use crate::types::Finding;
 

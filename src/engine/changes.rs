@@ -355,7 +355,7 @@ fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        let due = part.between(dataset.record.head, pin.visible);
+        let due = part.between(0, pin.visible);
         let before = due.partition_point(|entry| inner.frames[entry.frame as usize].time_ms < time_ms);
         if let Some(entry) = before.checked_sub(1).and_then(|last| due.get(last)) {
             return Ok(entry.key);

@@ -242,7 +242,7 @@ impl Commits {
         }
         let outcome = std::mem::replace(&mut prepared.outcome, Outcome::Refuse(Error::Closed));
         let Outcome::Write { body, crc } = outcome else { return Ok(None) };
-        let time_ms = core.clock.wall_ms().max(writer.last_time_ms);
+        let time_ms = core.clock.stamp(writer.last_time_ms);
         let count = body.records.len() as u64;
         let base = match core.sync_keys {
             SyncKeys::Counter => writer.next_key,

@@ -30,6 +30,18 @@ impl EngineClock {
         EngineClock { clock, anchor, latest: AtomicU64::new(wall.max(last_ms)) }
     }
 
+    /// The stamp of a commit, not before that of the one before. What is committed now is not older than now: where the
+    /// wall clock was set back, retention time goes back with it.
+    pub fn stamp(&self, last_ms: u64) -> u64 {
+        let stamp = self.wall_ms().max(last_ms);
+        let mut anchor = self.anchor.lock();
+        let now = self.clock.monotonic_ms();
+        if stamp < anchor.0.saturating_add(now.saturating_sub(anchor.1)) {
+            *anchor = (stamp, now);
+        }
+        stamp
+    }
+
     /// The wall clock, in milliseconds since the Unix epoch.
     pub fn wall_ms(&self) -> u64 {
         let wall = self.clock.wall_ms();

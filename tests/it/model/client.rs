@@ -104,7 +104,17 @@ impl Client {
     pub fn new(dataset: Bytes) -> Client {
         let state = BTreeMap::new();
         let (cursor, entrance) = (Cursor::START, Entrance::Key);
-        Client { dataset, cursor, entrance, position: 0, minted: None, incarnation: None, state, whole: true, read: None }
+        Client {
+            dataset,
+            cursor,
+            entrance,
+            position: 0,
+            minted: None,
+            incarnation: None,
+            state,
+            whole: true,
+            read: None,
+        }
     }
 
     /// A client that has the state as of `position`.
@@ -205,7 +215,10 @@ impl Client {
         }
         if self.entrance == Entrance::Head {
             // The head is where it is when it is first asked for, and the client vouches for the state there.
-            *self = Client { cursor: self.cursor, ..Client::at(self.dataset.clone(), page.next, Entrance::Head, from, model) };
+            *self = Client {
+                cursor: self.cursor,
+                ..Client::at(self.dataset.clone(), page.next, Entrance::Head, from, model)
+            };
             read.at_start = self.state.keys().cloned().collect();
         }
         if read.pages == 0 {

@@ -39,7 +39,8 @@ fn no_increment_is_lost_in_a_merge() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let add = |stored: Option<&[u8]>| Some((stored.map_or(0, version) + 1).to_be_bytes().to_vec().into());
+                    let add =
+                        |stored: Option<&[u8]>| Some((stored.map_or(0, version) + 1).to_be_bytes().to_vec().into());
                     conflict::merge(&engine, "d", "e", add).expect("a merge").expect("a commit");
                 }
             });

@@ -20,7 +20,7 @@ impl Engine {
     }
 
     /// Acknowledges all up to `upto` for a durable consumer; its position becomes the greater of the two and is
-    /// returned. From the first acknowledgement on, retention keeps history for it, within
+    /// returned. From its first fetch or acknowledgement on, retention keeps history for it, within
     /// [`Options::consumer_budget`].
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use crate::log::{AppendError, Log, NewFrame};
 use crate::options::SyncKeys;
 use crate::types::{Commit, Durability, SyncKey};
 use background::Background;
-use sync::{Waiting, Written};
+use sync::{Waiting, Written, fail};
 
 /// Bodies that are written together, in bytes; one larger body goes alone.
 const GROUP_BYTES: usize = 1 << 20;
@@ -302,6 +302,7 @@ impl Commits {
                     for lost in admitted {
                         lost.request.answer(Err(Error::OutcomeUnknown { cause: cause.clone() }));
                     }
+                    fail(core, refused);
                     self.fail_waiting(core);
                     return None;
                 }

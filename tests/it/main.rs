@@ -31,6 +31,7 @@ mod readme;
 mod recreated_dataset;
 mod retention_caps;
 mod since_time;
+mod review_commit;
 mod stale_reasons;
 mod support;
 mod tidy;

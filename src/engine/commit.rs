@@ -292,10 +292,13 @@ impl Commits {
                 Ok(end) => core.tails.pin().active().set_end(end),
                 Err(AppendError::NoSpace(what)) => {
                     core.tails.pin().active().take_back(base);
-                    for lost in admitted {
-                        lost.request.answer(Err(Error::NoSpace { what: what.clone() }));
+                    // What was prepared on it meanwhile is prepared again, and what was refused because of it is not.
+                    core.count_deletion();
+                    let lost = admitted.into_iter().map(|lost| lost.request);
+                    for request in lost.chain(refused.into_iter().map(|refused| refused.request)) {
+                        request.answer(Err(Error::NoSpace { what: what.clone() }));
                     }
-                    return self.note_written(core, writer, Vec::new(), refused);
+                    return self.note_written(core, writer, Vec::new(), Vec::new());
                 }
                 Err(AppendError::Failed(cause)) => {
                     core.poison(&cause);

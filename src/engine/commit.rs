@@ -253,12 +253,13 @@ impl Commits {
             return Err(Error::invalid("the store has given out its last sync-key"));
         }
         self.lease(core, last)?;
-        if matches!(request.work, Work::DeleteDataset { .. }) {
-            core.count_deletion();
-        }
         let heads = prepared.heads.drain(..).map(|(name, index)| (name, base + u64::from(index))).collect();
         let bytes = body.bytes.clone();
         core.tails.pin().active().insert(base, time_ms, body);
+        if matches!(request.work, Work::DeleteDataset { .. }) {
+            // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
+            core.count_deletion();
+        }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
         Ok(Some(Admitted { request: request.clone(), commit, bytes, crc, count: count as u32, heads }))

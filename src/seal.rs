@@ -47,6 +47,10 @@ struct Before {
 pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Changes<'s>> {
     let snapshot = store.snapshot();
     let applied = snapshot.applied()?;
+    if applied.key >= tail.last_key {
+        // It was committed before, and only its flush failed.
+        return Ok(store.changes(0));
+    }
     let mut changes = store.changes(tail.bytes);
     let mut ids: Vec<u64> = tail.datasets.keys().copied().collect();
     ids.sort_unstable();
@@ -295,3 +299,6 @@ fn forget(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner, befo
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,12 +272,10 @@ fn follow(previous: Option<&Version>, key: u64, is_delete: bool) -> Before {
 fn consumers(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner) -> Result<()> {
     for ((id, name), acked) in &tail.consumers {
         let is_deleted = tail.datasets.get(id).is_some_and(|part| part.deleted.is_some());
-        match acked.newest() {
-            Some(Some(acked)) if !is_deleted => {
-                let acked = snapshot
-                    .consumer(*id, name)?
-                    .map_or(*acked, |record| acked.onto(Acked { position: record.position, bound: record.bound }));
-                let Acked { position, bound } = acked;
+        let before = snapshot.consumer(*id, name)?;
+        let before = before.map(|record| Acked { position: record.position, bound: record.bound });
+        match acked.onto(before, u64::MAX) {
+            Some(Acked { position, bound }) if !is_deleted => {
                 changes.put_consumer(*id, name, &ConsumerRecord { position, bound, time_ms: tail.last_time_ms })?;
             }
             _ => changes.delete_consumer(*id, name),

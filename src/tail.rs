@@ -51,6 +51,15 @@ impl Acked {
     }
 }
 
+impl Versioned<Option<Acked>> {
+    /// What is acknowledged as of `bound`, given what was before this tail. A removal forgets all before it.
+    pub fn onto(&self, before: Option<Acked>, bound: u64) -> Option<Acked> {
+        let Some((_, now)) = self.at(bound) else { return before };
+        let before = before.filter(|_| self.upto(bound).all(Option::is_some));
+        now.map(|now| before.map_or(now, |before| now.onto(before)))
+    }
+}
+
 /// One tail: all keys at or above `base` and below the next tail's base.
 pub struct Tail {
     base: u64,

@@ -16,11 +16,11 @@ use crate::window::{self, Born, Facts, Rules, Verdict, Window};
 /// The page of `dataset` after `cursor`.
 pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Result<Page> {
     let (pin, dataset) = Pin::of(core, name)?;
-    page(core, &pin, &dataset, cursor, limits)
+    Ok(page(core, &pin, &dataset, cursor, limits)?.0)
 }
 
-/// The page of a dataset as of a pinned moment.
-pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<Page> {
+/// The page of a dataset as of a pinned moment, and how many entries were looked at for it.
+pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<(Page, usize)> {
     let rules = rules(core, pin, dataset, limits.view);
     let window = window_of(core, pin, dataset, cursor, rules)?;
     read(core, pin, dataset, window, limits, Unseen::LeftOut)
@@ -33,7 +33,7 @@ pub enum Unseen {
     Told,
 }
 
-/// The next page of a window.
+/// The next page of a window, and how many entries were looked at for it.
 pub fn read(
     core: &Core,
     pin: &Pin<'_>,
@@ -41,7 +41,7 @@ pub fn read(
     window: Window,
     limits: Limits,
     unseen: Unseen,
-) -> Result<Page> {
+) -> Result<(Page, usize)> {
     let rules = rules(core, pin, dataset, limits.view);
     let retention = core.retention_or_default(pin.retention(dataset));
     if retention.keep == Keep::Window && limits.view == View::Latest {
@@ -59,10 +59,10 @@ pub fn read(
     if !more {
         window.position = window.bound;
     }
-    let entries = reader.entries;
+    let (entries, scanned) = (reader.entries, reader.scanned);
     core.metrics.pages.fetch_add(1, Ordering::Relaxed);
     core.metrics.entries_read.fetch_add(entries.len() as u64, Ordering::Relaxed);
-    Ok(Page {
+    let page = Page {
         entries,
         next: Cursor(Kind::Exact(window.exact(rules.view, core.lineage.present, dataset.id))),
         position: SyncKey::new(window.position),
@@ -70,7 +70,8 @@ pub fn read(
         head: SyncKey::new(pin.head(dataset)),
         pending: pending(pin, dataset, window.position)?,
         headroom: window.headroom(rules, floors),
-    })
+    };
+    Ok((page, scanned))
 }
 
 /// The rules for a dataset: one that once lost a live entry is read like a window for good.

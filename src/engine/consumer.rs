@@ -36,7 +36,7 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
         false => Window::after(position),
     };
     // It may have seen more than it has acknowledged: no delete is left out as unseen.
-    read(core, &pin, &dataset, window, limits, Unseen::Told)
+    Ok(read(core, &pin, &dataset, window, limits, Unseen::Told)?.0)
 }
 
 /// Registers a consumer that fetches for the first time: it reads the state as of now, and retention keeps what comes

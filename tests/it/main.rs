@@ -32,6 +32,7 @@ mod recreated_dataset;
 mod retention_caps;
 mod review_commit;
 mod review_consumers;
+mod review_many;
 mod since_time;
 mod stale_reasons;
 mod support;

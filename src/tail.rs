@@ -17,9 +17,9 @@ pub use versioned::Versioned;
 use crate::frame::{Body, DatasetRef, LogPos, RecordKind};
 
 /// About what one entry costs beside its frame's bytes: its row, its entity's slot and version links.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
+pub const ENTRY_OVERHEAD_BYTES: usize = 160;
 /// About what one dataset costs.
-const DATASET_OVERHEAD_BYTES: usize = 320;
+pub const DATASET_OVERHEAD_BYTES: usize = 320;
 /// A slice of a frame larger than this is copied when it is much smaller than the frame, so that a reader who keeps
 /// one small payload does not keep megabytes alive.
 const COPY_ABOVE_BYTES: usize = 64 << 10;

@@ -305,16 +305,22 @@ pub fn run_sealed<T: Send + 'static>(
     if let Some(cause) = core.poison.get() {
         return Err(Error::Poisoned { cause: cause.clone() });
     }
-    {
-        let writer = core.commits.writer.lock();
-        let tails = core.tails.pin();
-        if !tails.active().is_empty() {
-            core.freeze(&writer);
-        }
-    }
     let work = move |core: &Core| {
-        seal_pending(core)?;
+        seal_all(core)?;
         work(core)
     };
     core.jobs.run(work, tick)
+}
+
+/// Seals everything committed so far. On the maintenance thread alone, and after what waits already: so tails do not
+/// pile up however often it is asked for.
+fn seal_all(core: &Core) -> Result<()> {
+    seal_pending(core)?;
+    {
+        let writer = core.commits.writer.lock();
+        if !core.tails.pin().active().is_empty() {
+            core.freeze(&writer);
+        }
+    }
+    seal_pending(core)
 }

@@ -33,6 +33,7 @@ mod retention_caps;
 mod review_commit;
 mod review_consumers;
 mod review_many;
+mod review_memory;
 mod review_watch;
 mod since_time;
 mod stale_reasons;

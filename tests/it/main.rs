@@ -31,6 +31,7 @@ mod readme;
 mod recreated_dataset;
 mod retention_caps;
 mod review_commit;
+mod review_compact;
 mod review_consumers;
 mod review_many;
 mod review_memory;

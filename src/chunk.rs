@@ -115,11 +115,6 @@ impl Chunk {
         self.rows.len()
     }
 
-    /// Never: a chunk without entries does not decode.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// The key of its first entry.
     pub fn first_key(&self) -> u64 {
         self.rows.first().map_or(0, |row| row.key)

@@ -108,7 +108,8 @@ impl Cursor {
         Cursor(Kind::After(if key > MAX_KEY { MAX_KEY } else { key }))
     }
 
-    /// After everything committed before `time_ms` (milliseconds since the Unix epoch).
+    /// After everything committed before `time_ms` (milliseconds since the Unix epoch). A time carries no incarnation: if
+    /// the dataset may have been deleted and created again since then, begin at [`Cursor::START`].
     pub const fn since_time(time_ms: u64) -> Cursor {
         Cursor(Kind::SinceTime(time_ms))
     }

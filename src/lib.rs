@@ -50,6 +50,7 @@ mod chunk;
 mod clock;
 mod codec;
 mod compact;
+pub mod conflict;
 mod cursor;
 mod engine;
 mod error;

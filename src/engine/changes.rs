@@ -88,7 +88,12 @@ fn window_of(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, rul
     match cursor.0 {
         Kind::Oldest => Ok(Window::after(dataset.floors().oldest(rules))),
         Kind::Head => Ok(Window::after(pin.visible)),
-        Kind::SinceTime(time_ms) => Ok(Window::after(position_at(pin, dataset, time_ms)?)),
+        Kind::SinceTime(time_ms) => Ok(match position_at(pin, dataset, time_ms)? {
+            0 => Window::after(0),
+            // What is gone may have moved the position below the moment: the client may have seen what lies between, so
+            // no delete is left out, as if the bound had moved.
+            start => Window { start, position: start, bound: pin.visible.max(start), first_bound: start },
+        }),
         Kind::After(key) => {
             window::accept_bare(key, dataset.id, pin.visible, &core.lineage.gaps)
                 .map_err(|reason| refuse(key, reason))?;
@@ -350,7 +355,7 @@ fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        let due = part.between(dataset.record.head, pin.visible);
+        let due = part.between(0, pin.visible);
         let before = due.partition_point(|entry| inner.frames[entry.frame as usize].time_ms < time_ms);
         if let Some(entry) = before.checked_sub(1).and_then(|last| due.get(last)) {
             return Ok(entry.key);

@@ -5,6 +5,9 @@
 //! next leader writes, and the next sync covers all that was written meanwhile. `visible` moves once per sync, and only
 //! then is anyone answered, also with a refusal that depends on what was just synced.
 
+mod background;
+mod sync;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,9 +23,11 @@ use super::tails::MAX_FROZEN;
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::limits::MAX_KEY;
-use crate::log::{AppendError, Log, NewFrame, SyncPoint};
+use crate::log::{AppendError, Log, NewFrame};
 use crate::options::SyncKeys;
 use crate::types::{Commit, Durability, SyncKey};
+use background::Background;
+use sync::{Waiting, Written};
 
 /// Bodies that are written together, in bytes; one larger body goes alone.
 const GROUP_BYTES: usize = 1 << 20;
@@ -58,31 +63,6 @@ struct Queue {
     closed: bool,
 }
 
-/// What was written and not synced yet.
-struct Written {
-    point: SyncPoint,
-    end: LogPos,
-    last_key: u64,
-    synced: LogPos,
-    waiting: Vec<Waiting>,
-}
-
-/// A request to answer after the sync that covers it.
-struct Waiting {
-    request: Arc<Request>,
-    answer: Result<Commit>,
-    /// Whether it wrote something: a failed sync makes its outcome unknown.
-    wrote: bool,
-    heads: Vec<(Bytes, u64)>,
-}
-
-#[derive(Default)]
-struct Background {
-    lead: bool,
-    sync_by: Option<Instant>,
-    stop: bool,
-}
-
 impl Commits {
     pub fn new(log: Log, next_key: u64, last_key: u64, last_time_ms: u64) -> Commits {
         let (point, end) = (log.sync_point(), log.end());
@@ -91,7 +71,7 @@ impl Commits {
             writer: Mutex::new(Writer { log, next_key, last_time_ms }),
             room: Condvar::new(),
             sync: Mutex::new(()),
-            written: Mutex::new(Written { point, end, last_key, synced: end, waiting: Vec::new() }),
+            written: Mutex::new(Written::new(point, end, last_key)),
             background: Mutex::default(),
             wake_background: Condvar::new(),
         }
@@ -178,11 +158,6 @@ impl Commits {
         }
     }
 
-    fn lead_in_background(&self) {
-        self.background.lock().lead = true;
-        self.wake_background.notify_one();
-    }
-
     fn take_group(&self) -> Vec<Arc<Request>> {
         let mut queue = self.queue.lock();
         let (mut group, mut bytes) = (Vec::new(), 0);
@@ -267,7 +242,7 @@ impl Commits {
         }
         let outcome = std::mem::replace(&mut prepared.outcome, Outcome::Refuse(Error::Closed));
         let Outcome::Write { body, crc } = outcome else { return Ok(None) };
-        let time_ms = core.clock.wall_ms().max(writer.last_time_ms);
+        let time_ms = core.clock.stamp(writer.last_time_ms);
         let count = body.records.len() as u64;
         let base = match core.sync_keys {
             SyncKeys::Counter => writer.next_key,
@@ -335,115 +310,6 @@ impl Commits {
         self.note_written(core, writer, admitted, refused)
     }
 
-    /// Notes what waits for a sync now, and answers what does not need to wait.
-    fn note_written(
-        &self,
-        core: &Core,
-        writer: &Writer,
-        admitted: Vec<Admitted>,
-        refused: Vec<Waiting>,
-    ) -> Option<LogPos> {
-        let end = writer.log.end();
-        let mut buffered = false;
-        let mut someone_waits = !refused.is_empty();
-        let mut written = self.written.lock();
-        for Admitted { request, commit, bytes, heads, count, .. } in admitted {
-            core.metrics.commits.fetch_add(1, Ordering::Relaxed);
-            core.metrics.entries.fetch_add(u64::from(count), Ordering::Relaxed);
-            core.metrics.log_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if request.durability == Durability::Buffered {
-                buffered = true;
-                request.answer(Ok(commit));
-            } else {
-                someone_waits = true;
-            }
-            written.last_key = commit.last.get();
-            written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads });
-        }
-        written.waiting.extend(refused);
-        (written.point, written.end) = (writer.log.sync_point(), end);
-        drop(written);
-        if buffered && !someone_waits {
-            let mut background = self.background.lock();
-            if background.sync_by.is_none() {
-                background.sync_by = Some(Instant::now() + core.options.sync_interval);
-                self.wake_background.notify_one();
-            }
-        }
-        someone_waits.then_some(end)
-    }
-
-    /// Syncs the log up to `end` at least, publishes what that makes visible, and answers all who waited for it.
-    pub fn sync_upto(&self, core: &Core, end: LogPos) {
-        let _turn = self.sync.lock();
-        let mut written = self.written.lock();
-        if core.poison.get().is_some() {
-            drop(written);
-            return self.fail_waiting(core);
-        }
-        if written.synced >= end && written.waiting.is_empty() {
-            return;
-        }
-        let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
-        let waiting = std::mem::take(&mut written.waiting);
-        let needed = written.synced < target;
-        drop(written);
-        if needed {
-            if let Err(error) = point.sync() {
-                core.poison(&format!("syncing the log: {error}"));
-                fail(core, waiting);
-                return self.fail_waiting(core);
-            }
-            core.metrics.syncs.fetch_add(1, Ordering::Relaxed);
-            self.written.lock().synced = target;
-            core.publish(last_key);
-        }
-        for Waiting { request, answer, heads, .. } in waiting {
-            request.answer(answer);
-            core.wake(&heads);
-        }
-    }
-
-    /// Syncs everything written so far.
-    pub fn sync_all(&self, core: &Core) {
-        let end = self.written.lock().end;
-        self.sync_upto(core, end);
-    }
-
-    fn fail_waiting(&self, core: &Core) {
-        let waiting = std::mem::take(&mut self.written.lock().waiting);
-        fail(core, waiting);
-    }
-
-    /// The background thread: leads for commits that no thread waits for, and syncs buffered ones in time.
-    pub fn run_background(&self, core: &Core) {
-        loop {
-            let mut background = self.background.lock();
-            let mut due = false;
-            while !background.lead && !due {
-                if background.stop {
-                    return;
-                }
-                match background.sync_by {
-                    Some(by) => due = self.wake_background.wait_until(&mut background, by).timed_out(),
-                    None => self.wake_background.wait(&mut background),
-                }
-            }
-            let lead = std::mem::take(&mut background.lead);
-            due |= background.sync_by.is_some_and(|by| by <= Instant::now());
-            if due {
-                background.sync_by = None;
-            }
-            drop(background);
-            if lead {
-                self.lead(core);
-            }
-            if due {
-                self.sync_all(core);
-            }
-        }
-    }
-
     /// Refuses new commits and sees all queued ones through. Afterwards nothing is written any more.
     pub fn close(&self, core: &Core) {
         let mut queue = self.queue.lock();
@@ -461,8 +327,7 @@ impl Commits {
         }
         drop(queue);
         self.sync_all(core);
-        self.background.lock().stop = true;
-        self.wake_background.notify_all();
+        self.stop_background();
     }
 }
 
@@ -480,13 +345,6 @@ impl Admitted {
     fn frame(&self) -> NewFrame<'_> {
         let (base, time_ms) = (self.commit.first.get(), self.commit.time_ms);
         NewFrame { body: &self.bytes, body_crc: self.crc, count: self.count, base, time_ms }
-    }
-}
-
-fn fail(core: &Core, waiting: Vec<Waiting>) {
-    for Waiting { request, wrote, .. } in waiting {
-        let cause = core.poison.get().cloned().unwrap_or_default();
-        request.answer(Err(if wrote { Error::OutcomeUnknown { cause } } else { Error::Poisoned { cause } }));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine's idea of time. Nothing about order or safety depends on it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -11,6 +12,9 @@ pub struct EngineClock {
     clock: Arc<dyn Clock>,
     /// Retention time at a moment of the monotonic clock.
     anchor: Mutex<(u64, u64)>,
+    /// The latest that the wall clock ever said. Commits are stamped with it, so no age is measured beyond it: a
+    /// clock that stands still makes nothing older.
+    latest: AtomicU64,
 }
 
 impl EngineClock {
@@ -23,18 +27,34 @@ impl EngineClock {
             tracing::warn!(wall, last_ms, "the clock jumped: retention by age waits for `confirm_clock`");
         }
         let anchor = Mutex::new((if trusted { wall } else { last_ms }, clock.monotonic_ms()));
-        EngineClock { clock, anchor }
+        EngineClock { clock, anchor, latest: AtomicU64::new(wall.max(last_ms)) }
+    }
+
+    /// The stamp of a commit, not before that of the one before. What is committed now is not older than now: where the
+    /// wall clock was set back, retention time goes back with it.
+    pub fn stamp(&self, last_ms: u64) -> u64 {
+        let stamp = self.wall_ms().max(last_ms);
+        let mut anchor = self.anchor.lock();
+        let now = self.clock.monotonic_ms();
+        if stamp < anchor.0.saturating_add(now.saturating_sub(anchor.1)) {
+            *anchor = (stamp, now);
+        }
+        stamp
     }
 
     /// The wall clock, in milliseconds since the Unix epoch.
     pub fn wall_ms(&self) -> u64 {
-        self.clock.wall_ms()
+        let wall = self.clock.wall_ms();
+        self.latest.fetch_max(wall, Ordering::Relaxed);
+        wall
     }
 
     /// The time that ages are measured against.
     pub fn now_ms(&self) -> u64 {
         let (base, at) = *self.anchor.lock();
-        base.saturating_add(self.clock.monotonic_ms().saturating_sub(at))
+        self.wall_ms();
+        let passed = self.clock.monotonic_ms().saturating_sub(at);
+        base.saturating_add(passed).min(self.latest.load(Ordering::Relaxed))
     }
 
     /// Accepts the wall clock as it is.

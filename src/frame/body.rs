@@ -136,19 +136,6 @@ impl Body {
     pub fn count(&self) -> u32 {
         u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
-
-    /// The bytes of a range of this body, without copying; empty for a range of another body.
-    pub fn slice(&self, range: &Range<u32>) -> Bytes {
-        match self.get(range) {
-            [] => Bytes::new(),
-            _ => self.bytes.slice(range.start as usize..range.end as usize),
-        }
-    }
-
-    /// The same, borrowed.
-    pub fn get(&self, range: &Range<u32>) -> &[u8] {
-        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
-    }
 }
 
 struct Parser<'a> {

@@ -148,16 +148,6 @@ impl BodyBuilder {
         self.add(dataset, RecordKind::RemoveConsumer { consumer });
     }
 
-    /// Bytes so far.
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Records so far: the index of the next one.
-    pub fn count(&self) -> u32 {
-        position(self.records.len())
-    }
-
     /// The body, and the CRC-32 of its bytes.
     ///
     /// # Errors

@@ -17,15 +17,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
-pub use ledger::{CleanEnd, FORMAT_VERSION, Ledger, LedgerState, Lineage, Upto};
-pub use options::{AppendError, LogOptions, NewFrame, Random};
-pub use recovery::{Cut, Recovery, Visit};
+pub use ledger::{CleanEnd, Ledger, LedgerState, Upto};
+pub use options::{AppendError, LogOptions, NewFrame};
+pub use recovery::{Recovery, Visit};
 pub use segment::{FIRST_FRAME, SegmentHeader};
 pub use sync::SyncPoint;
-pub use verify::{Scanned, scan_readonly};
+pub use verify::scan_readonly;
 
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, HEADER_LEN, LogPos};
@@ -42,7 +41,9 @@ const DIR_NAME: &str = "log";
 const KEPT_BUFFER: usize = 4 << 20;
 
 /// Segments are not recycled while one of these is there.
-pub struct Pin(#[allow(dead_code)] Arc<()>);
+pub struct Pin {
+    _held: Arc<()>,
+}
 
 /// A live segment.
 #[derive(Debug, Clone, Copy)]
@@ -206,12 +207,8 @@ impl Log {
         }
     }
 
-    /// Ends the current segment and begins a new one.
-    pub fn roll(&mut self) -> Result<(), AppendError> {
-        self.check()?;
-        self.roll_for(0)
-    }
-
+    /// Ends the current segment and begins a new one with room for `frames` bytes of frames.
+    ///
     /// The old segment is synced before the new one's header says where it ends, and the new one is durable before
     /// the ledger names it; only then is it used.
     fn roll_for(&mut self, frames: u64) -> Result<(), AppendError> {
@@ -257,7 +254,7 @@ impl Log {
 
     /// What to sync so that everything appended so far is durable.
     pub fn sync_point(&self) -> SyncPoint {
-        SyncPoint::new(Arc::clone(&self.current.file), self.end(), Arc::clone(&self.syncs))
+        SyncPoint::new(Arc::clone(&self.current.file), Arc::clone(&self.syncs))
     }
 
     /// Everything before `pos` is durable: later headers say so.
@@ -310,7 +307,7 @@ impl Log {
 
     /// Blocks recycling until it is dropped.
     pub fn pin(&self) -> Pin {
-        Pin(Arc::clone(&self.pins))
+        Pin { _held: Arc::clone(&self.pins) }
     }
 
     /// The file of a segment.

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::frame::LogPos;
 use crate::vfs::VfsFile;
 
 /// The syncs of one log. One at a time: of two at once, either may be the one that is told of a failure.
@@ -43,21 +42,15 @@ impl Syncs {
 #[derive(Clone)]
 pub struct SyncPoint {
     file: Arc<dyn VfsFile>,
-    end: LogPos,
     syncs: Arc<Syncs>,
 }
 
 impl SyncPoint {
-    pub(super) fn new(file: Arc<dyn VfsFile>, end: LogPos, syncs: Arc<Syncs>) -> SyncPoint {
-        SyncPoint { file, end, syncs }
+    pub(super) fn new(file: Arc<dyn VfsFile>, syncs: Arc<Syncs>) -> SyncPoint {
+        SyncPoint { file, syncs }
     }
 
-    /// Where the log ended when this was made.
-    pub fn end(&self) -> LogPos {
-        self.end
-    }
-
-    /// Makes everything before [`SyncPoint::end`] durable. Earlier segments already are. After one failure, every sync
+    /// Makes everything that was appended before this was made durable. Earlier segments already are. After one failure, every sync
     /// and every append of this log fails.
     ///
     /// # Errors

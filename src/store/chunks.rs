@@ -59,11 +59,6 @@ impl<'a> Snapshot<'a> {
         Rows::new(self, Family::ChunkMeta, (keys::pair(id, from).to_vec(), to), parse_meta)
     }
 
-    /// The counts of the newest chunk.
-    pub fn last_meta(&self, id: u64) -> Result<Option<ChunkMeta>> {
-        self.meta_before(id, u64::MAX)
-    }
-
     /// The chunk with this last key, which exists: its counts do.
     pub fn chunk(&self, id: u64, epoch: u64, last: u64) -> Result<Arc<Chunk>> {
         let cache = &self.store.cache;

@@ -31,12 +31,9 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 pub use cache::CacheStat;
-pub use check::Checked;
-pub use chunks::Chunks;
-pub use entities::{Entities, EntityLookup};
+pub use entities::EntityLookup;
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
-pub use rows::Rows;
-pub use snapshot::{ConsumerRow, Snapshot};
+pub use snapshot::Snapshot;
 pub use write::Changes;
 
 use crate::codec::Malformed;

@@ -66,7 +66,7 @@ pub(super) fn version(entry: &ChunkEntry<'_>) -> Version {
 pub(super) fn seal(changes: &mut Changes<'_>, record: &mut DatasetRecord, entries: &[ChunkEntry<'_>]) -> ChunkMeta {
     let mut builder = ChunkBuilder::new();
     for entry in entries {
-        builder.push(entry);
+        builder.push(entry).unwrap();
         changes.put_version(record.id, entry.entity, &version(entry));
         let bytes = version(entry).bytes;
         (record.entries, record.bytes) = (record.entries + 1, record.bytes + bytes);

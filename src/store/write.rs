@@ -27,11 +27,6 @@ impl<'a> Changes<'a> {
         self.batch.size_in_bytes()
     }
 
-    /// Whether nothing was changed.
-    pub fn is_empty(&self) -> bool {
-        self.batch.is_empty()
-    }
-
     /// A chunk and its counts, under its last key.
     pub fn put_chunk(&mut self, id: u64, meta: &ChunkMeta, chunk: &[u8]) {
         let row = keys::pair(id, meta.last);

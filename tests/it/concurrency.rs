@@ -71,7 +71,12 @@ fn read(engine: &Engine, reader: u64, stop: &AtomicBool, tally: &Tally) -> Finis
                 if !page.more {
                     tally.reads.fetch_add(1, Ordering::Relaxed);
                     finished.push((dataset, page.position.get(), state.clone()));
-                    if rng.chance(10) {
+                    if rng.chance(2) {
+                        // A client that sleeps while a thousand changes happen.
+                        let name = format!("d{dataset}");
+                        let later = (page.position.get() + 1_000).into();
+                        engine.watch(&[(name.as_bytes(), later)]).expect("a watcher").wait(TIME / 4);
+                    } else if rng.chance(10) {
                         (state, cursor) = (BTreeMap::new(), Cursor::START);
                     }
                 }

@@ -79,12 +79,13 @@ fn consumers_are_listed_in_order_and_by_pages() {
             engine.consumer_ack(name, dataset, key).expect("an acknowledgement");
         }
     }
-    let (mut names, mut after): (Vec<(String, Vec<u8>)>, Option<(String, Vec<u8>)>) = (Vec::new(), None);
+    let mut names: Vec<(String, Vec<u8>)> = Vec::new();
     loop {
-        let from = after.as_ref().map(|(name, dataset)| (name.as_str(), dataset.as_slice()));
+        let from = names.last().map(|(name, dataset)| (name.as_str(), dataset.as_slice()));
         let list = engine.consumers(from, 2).expect("consumers");
-        let Some(last) = list.last() else { break };
-        after = Some((last.name.clone(), last.dataset.clone()));
+        if list.is_empty() {
+            break;
+        }
         names.extend(list.into_iter().map(|consumer| (consumer.name, consumer.dataset)));
     }
     let want = ["a", "b", "c"].into_iter().flat_map(|name| [(name, b"d"), (name, b"e")]);

@@ -15,8 +15,8 @@ fn one_percent_in_one_key_range_touches_at_most_five_percent_of_the_bytes() {
     let options = Options::default().memory(64 << 20).background_compaction(false).retention(Retention::unlimited());
     let options = options.grace(std::time::Duration::ZERO, 1 << 30);
     let (_dir, engine) = store(options);
-    let entity =
-        |n: usize| if n < QUIET / 2 || n >= QUIET / 2 + BUSY { format!("q{n:08}") } else { format!("b{}", n % 100) };
+    let busy = QUIET / 2..QUIET / 2 + BUSY;
+    let entity = |n: usize| if busy.contains(&n) { format!("b{}", n % 100) } else { format!("q{n:08}") };
     for from in (0..QUIET + BUSY).step_by(BATCH) {
         let mut batch = Batch::new();
         for n in from..from + BATCH {

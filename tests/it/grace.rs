@@ -44,3 +44,17 @@ fn grace_ends_at_its_budget_in_bytes() {
     let kept = engine.stat("d").expect("stat").superseded;
     assert!((30..=80).contains(&kept), "{kept} versions of 1 kB are kept within 64 KiB");
 }
+
+#[test]
+fn young_entries_are_safe_also_where_the_wall_clock_was_set_back() {
+    let clock = ManualClock::at(NOON);
+    let options = small().retention(tight()).clock(clock.clone()).grace(Duration::from_secs(60), 256 << 20);
+    let (_dir, engine) = store(options);
+    engine.compact(None).expect("a compaction, which looks at the clock");
+    clock.set_wall(NOON - 3_600_000);
+    put(&engine, "d", "a", "1");
+    put(&engine, "d", "a", "2");
+    assert_eq!(engine.compact(None).expect("a compaction").superseded_dropped, 0, "no time has passed since");
+    clock.advance(61_000);
+    assert_eq!(engine.compact(None).expect("a compaction").superseded_dropped, 1, "and now it has");
+}

@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod closed;
 mod concurrency;
+mod conflict_rules;
 mod consumer_lease;
 mod consumers;
 mod damaged_files;

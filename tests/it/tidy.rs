@@ -31,6 +31,7 @@ const RANKS: &[(&str, u8)] = &[
     ("tail", 3),
     ("seal", 4),
     ("compact", 4),
+    ("conflict", 6),
     ("verify", 4),
     ("engine", 5),
     ("testing", 6),

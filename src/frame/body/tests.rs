@@ -6,6 +6,10 @@ use super::super::tests::assert_golden;
 use super::*;
 use crate::types::{Cap, Keep};
 
+fn part<'a>(body: &'a Body, range: &Range<u32>) -> &'a [u8] {
+    &body.bytes[range.start as usize..range.end as usize]
+}
+
 fn sample() -> (Body, u32) {
     let mut builder = BodyBuilder::new(Some(b"phone"), Some((b"retry-1", [7; 16])));
     let inbox = builder.existing(300);
@@ -31,13 +35,13 @@ fn the_body_is_the_golden_one() {
     assert_eq!(crc, crc32fast::hash(&body.bytes));
     assert_eq!(Body::parse(body.bytes.clone()), Ok(body.clone()));
     assert_eq!(body.count(), 8);
-    assert_eq!(body.get(&body.origin.clone().unwrap()), b"phone");
+    assert_eq!(part(&body, &body.origin.clone().unwrap()), b"phone");
     assert_eq!(body.datasets[0], DatasetRef::Existing(300));
-    assert!(matches!(&body.datasets[1], DatasetRef::New { record: 0, name } if body.get(name) == b"notes"));
+    assert!(matches!(&body.datasets[1], DatasetRef::New { record: 0, name } if part(&body, name) == b"notes"));
     let last = |index: usize| matches!(body.records[index].kind, RecordKind::Change { last: true, .. });
     assert_eq!((last(0), last(1), last(2)), (true, false, true));
     let RecordKind::Change { entity, payload, .. } = &body.records[0].kind else { panic!("a change") };
-    assert_eq!((&body.slice(entity)[..], &body.slice(payload)[..]), (&b"n1"[..], &b"first note"[..]));
+    assert_eq!((part(&body, entity), part(&body, payload)), (&b"n1"[..], &b"first note"[..]));
 }
 
 #[test]

@@ -8,6 +8,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
+use super::ledger::Lineage;
+use super::verify::Scanned;
 use super::*;
 use crate::frame::{Body, BodyBuilder, frame_len};
 use crate::options::SyncKeys;
@@ -81,10 +85,16 @@ fn append(log: &mut Log, frames: &[(u64, &[u8])]) -> Result<LogPos, AppendError>
 /// Appends one frame and syncs, as the leader of a group does.
 fn commit(log: &mut Log, key: u64, payload: &[u8]) -> LogPos {
     append(log, &[(key, payload)]).unwrap();
-    let point = log.sync_point();
-    point.sync().unwrap();
-    log.note_synced(point.end());
-    point.end()
+    let end = log.end();
+    log.sync_point().sync().unwrap();
+    log.note_synced(end);
+    end
+}
+
+/// Ends the current segment, as an append does that finds no room in it.
+fn roll(log: &mut Log) -> Result<(), AppendError> {
+    log.check()?;
+    log.roll_for(0)
 }
 
 fn expected(keys: impl IntoIterator<Item = (u64, Vec<u8>)>) -> Seen {

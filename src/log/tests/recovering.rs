@@ -220,7 +220,7 @@ fn a_sound_frame_that_does_not_continue_the_log_ends_it() {
 fn an_empty_segment_stays_listed_while_the_applied_position_is_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = three(dir.path());
-    log.roll().unwrap();
+    roll(&mut log).unwrap();
     let applied = Upto { key: 3, pos: log.end() };
     log.ledger.lock().update(|state| (state.sealing_upto, state.applied_upto) = (applied, applied)).unwrap();
     log.recycle(applied.pos).unwrap();

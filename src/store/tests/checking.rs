@@ -1,3 +1,4 @@
+use super::super::check::Checked;
 use super::*;
 use crate::types::Finding;
 
@@ -23,13 +24,16 @@ fn sound() -> Place {
         place.store.commit(changes).unwrap();
     }
     let mut changes = place.store.changes(0);
+    let mut first = place.store.snapshot().meta_covering(1, 1).unwrap().unwrap();
     for key in 1..=5u64 {
         let name = &names[key as usize - 1];
         let bytes = (name.len() + PAYLOAD.len()) as u64;
         changes.delete_version(1, name.as_bytes(), key);
         (record.entries, record.bytes) = (record.entries - 1, record.bytes - bytes);
         (record.superseding, record.superseded_bytes) = (record.superseding - 1, record.superseded_bytes - bytes);
+        (first.dead, first.dead_bytes) = (first.dead + 1, first.dead_bytes + bytes);
     }
+    changes.put_meta(1, &first);
     record.history_floor = 45;
     changes.put_record(&record).unwrap();
     changes.put_name(b"one", 1);
@@ -125,6 +129,15 @@ fn chunks_and_counts_that_do_not_fit_are_found() {
         let mut chunk = snapshot.get(Family::Chunks, &keys::pair(1, 80)).unwrap().unwrap().to_vec();
         chunk[99] ^= 4;
         changes.put(Family::Chunks, &keys::pair(1, 80), &chunk);
+    });
+}
+
+#[test]
+fn what_is_dropped_in_a_chunk_is_counted() {
+    found("4 of its entries are dropped, but 5 are", |place, changes| {
+        let mut meta = place.store.snapshot().meta_covering(1, 1).unwrap().unwrap();
+        meta.dead -= 1;
+        changes.put_meta(1, &meta);
     });
 }
 

@@ -1,5 +1,6 @@
 use std::ops::RangeInclusive;
 
+use super::super::snapshot::ConsumerRow;
 use super::*;
 
 fn keys_of(chunk: &crate::chunk::Chunk) -> RangeInclusive<u64> {
@@ -56,8 +57,8 @@ fn chunks_are_found_from_either_side() {
     assert_eq!(from(0), [11, 21, 31]);
     assert_eq!(from(14), [21, 31]);
     assert_eq!(from(34), [] as [u64; 0]);
-    assert_eq!(snapshot.last_meta(10).unwrap().unwrap().seq, 9);
-    assert_eq!(snapshot.last_meta(12).unwrap(), None);
+    assert_eq!(snapshot.meta_before(10, u64::MAX).unwrap().unwrap().seq, 9);
+    assert_eq!(snapshot.meta_before(12, u64::MAX).unwrap(), None);
     assert!(snapshot.chunk_before(9, 0, 99).unwrap().is_none());
 }
 

@@ -34,11 +34,14 @@ impl Case {
         let dir = temp();
         let retention = first_retention(&mut rng);
         let setup = Setup { options: setup.options.retention(retention), ..setup };
-        let store = Store::open(&setup, dir.path().join("store-0"), Oracle::new(retention, setup.clock.wall()), vec![]);
+        let oracle = Oracle { background: setup.background, ..Oracle::new(retention, setup.clock.wall()) };
+        let store = Store::open(&setup, dir.path().join("store-0"), oracle, vec![]);
         let names = (0..rng.within(1, 3)).map(|n| Bytes::from(format!("d{n}"))).collect();
         let entities = rng.pick(&[2, 6, 25]);
         let seen = Seen { background: setup.background, ..Seen::default() };
         let mut case = Case { rng, story, seen, setup, dir, stores: vec![store], names, entities, copies: 0 };
+        let (keys, background, grace) = (case.setup.keys, case.setup.background, case.setup.grace);
+        case.note(format!("{keys:?} keys, background compaction: {background}, grace {grace:?}, {retention:?}"));
         case.first_steps();
         case
     }
@@ -197,6 +200,7 @@ impl Case {
             let back = self.rng.within(1, 2_000);
             self.note(format!("the wall clock is set back by {back} ms"));
             self.setup.clock.set_wall(self.setup.clock.wall() - back);
+            self.stores.iter_mut().for_each(|store| store.oracle.set_back = true);
         }
         for store in &mut self.stores {
             store.oracle.max_wall = store.oracle.max_wall.max(self.setup.clock.wall());

@@ -92,6 +92,8 @@ pub struct Client {
     pub position: u64,
     /// Lineage and incarnation of the cursor, once the store made it.
     pub minted: Option<(u64, u64)>,
+    /// The incarnation that the state is of.
+    pub incarnation: Option<u64>,
     pub state: BTreeMap<Bytes, Held>,
     /// Whether `state` is a whole one (a way into a capped log gives none).
     pub whole: bool,
@@ -102,7 +104,17 @@ impl Client {
     pub fn new(dataset: Bytes) -> Client {
         let state = BTreeMap::new();
         let (cursor, entrance) = (Cursor::START, Entrance::Key);
-        Client { dataset, cursor, entrance, position: 0, minted: None, state, whole: true, read: None }
+        Client {
+            dataset,
+            cursor,
+            entrance,
+            position: 0,
+            minted: None,
+            incarnation: None,
+            state,
+            whole: true,
+            read: None,
+        }
     }
 
     /// A client that has the state as of `position`.
@@ -111,7 +123,7 @@ impl Client {
         let state = model.state_at(position);
         let state = state.into_iter().map(|(entity, rec)| (entity.clone(), held(rec.key, &rec.payload))).collect();
         let whole = !model.windowed();
-        Client { dataset, cursor, entrance, position, minted: None, state, whole, read: None }
+        Client { dataset, cursor, entrance, position, minted: None, incarnation: model.first, state, whole, read: None }
     }
 
     pub fn reset(&mut self) {
@@ -154,7 +166,8 @@ impl Client {
         }
         if let Some((lineage, incarnation)) = self.minted {
             let shared = oracle.ancestors.get(&lineage).copied();
-            let high = if self.read.is_some() { position.max(read.bound.high) } else { position };
+            // A cursor in the middle of a read of every entry may name a bound that a read of the latest does not use.
+            let high = self.read.as_ref().map_or(position, |read| position.max(read.bound.high));
             let low = if self.mid_latest() { position.max(read.bound.low) } else { position };
             if lineage != around.lineage && shared.is_none_or(|shared| high > shared) {
                 may.push(StaleReason::OtherLineage);
@@ -195,6 +208,19 @@ impl Client {
     pub fn take(&mut self, page: &Page, lim: Lim, model: &Dataset, around: &Around, seen: &mut Seen) {
         let mut read = self.read_for(lim.view, around.visible);
         let from = self.enter(page, model, around);
+        if self.entrance == Entrance::Time && self.incarnation != model.first {
+            // A time says nothing of incarnations: whoever names one from before the dataset was made has none of it.
+            self.state.clear();
+            read.at_start.clear();
+        }
+        if self.entrance == Entrance::Head {
+            // The head is where it is when it is first asked for, and the client vouches for the state there.
+            *self = Client {
+                cursor: self.cursor,
+                ..Client::at(self.dataset.clone(), page.next, Entrance::Head, from, model)
+            };
+            read.at_start = self.state.keys().cloned().collect();
+        }
         if read.pages == 0 {
             read.start = if self.entrance == Entrance::Key { read.start } else { from };
         } else if lim.view == View::Latest && around.after.history > read.bound.low {

@@ -40,16 +40,12 @@ impl Case {
 }
 
 impl Store {
-    pub fn leased(&self, dataset: &Bytes) -> bool {
-        self.consumers.iter().any(|consumer| consumer.dataset == *dataset)
-            || self.oracle.acked.keys().any(|(_, acked)| acked == dataset)
-    }
-
     fn consume(&mut self, which: usize, limit: usize, lost: bool) {
         self.barrier();
         let mut consumer = self.consumers[which].clone();
         let dataset = consumer.dataset.clone();
         let known = self.look(&dataset).is_some();
+        self.oracle.leased.insert(dataset.clone());
         let page = match self.engine.consumer_fetch(&consumer.name, &dataset, Limits::entries(limit)) {
             Err(Error::DatasetNotFound { .. }) if !known => {
                 self.consumers.remove(which);
@@ -69,6 +65,8 @@ impl Store {
         if consumer.incarnation != model.first {
             consumer = Consuming { incarnation: model.first, acked: 0, state: BTreeMap::new(), ..consumer };
         }
+        // The first fetch registers it: from then on retention waits for it.
+        self.oracle.acked.entry((consumer.name.clone(), dataset.clone())).or_insert(0);
         if lost {
             return;
         }

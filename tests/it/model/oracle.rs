@@ -117,11 +117,9 @@ impl Dataset {
 
     /// Whether the store must still hold `rec` when its floors are these.
     pub fn must_hold(&self, rec: &Rec, floors: Floors) -> bool {
-        match rec.next {
-            _ if self.windowed() => rec.key > floors.floor,
-            Some(next) => next > floors.history,
-            None => rec.op != Op::Delete || rec.key > floors.floor,
-        }
+        // A tombstone may have gone while it was its entity's newest.
+        let may_be_gone = rec.key <= floors.floor && (self.windowed() || rec.op == Op::Delete);
+        !may_be_gone && (self.windowed() || rec.next.is_none_or(|next| next > floors.history))
     }
 
     fn push(&mut self, mut rec: Rec) {
@@ -150,9 +148,15 @@ pub struct Oracle {
     pub last_time: u64,
     /// The highest wall time so far.
     pub max_wall: u64,
+    /// Whether floors may move at any moment.
+    pub background: bool,
+    /// Whether somebody ever set the wall clock back.
+    pub set_back: bool,
     pub ids: BTreeMap<Bytes, (Plan, Commit)>,
     /// Acknowledged positions of durable consumers.
     pub acked: BTreeMap<(String, Bytes), u64>,
+    /// Datasets that some consumer, acknowledged or not, may hold a lease on.
+    pub leased: BTreeSet<Bytes>,
     /// Lineages that this store came from, with the last key shared with each.
     pub ancestors: BTreeMap<u64, u64>,
 }
@@ -186,8 +190,11 @@ impl Oracle {
             above: 0,
             last_time: 0,
             max_wall: wall,
+            background: false,
+            set_back: false,
             ids: BTreeMap::new(),
             acked: BTreeMap::new(),
+            leased: BTreeSet::new(),
             ancestors: BTreeMap::new(),
         }
     }
@@ -253,7 +260,7 @@ impl Oracle {
 
     /// Records what was committed. A conflict or a repeat never comes here.
     pub fn apply(&mut self, plan: &Plan, commit: Commit) {
-        let first = commit.first.get();
+        let (first, unsure) = (commit.first.get(), self.background);
         let mut lasts: BTreeMap<&Bytes, usize> = BTreeMap::new();
         for (at, change) in plan.changes.iter().enumerate() {
             lasts.insert(&change.dataset, at);
@@ -262,7 +269,7 @@ impl Oracle {
         for (at, change) in plan.changes.iter().enumerate() {
             let dataset = self.dataset(&change.dataset);
             let known = dataset.find(&change.entity).is_some_and(|rec| rec.op != Op::Delete);
-            let forgotten = dataset.windowed() && dataset.find(&change.entity).is_none();
+            let forgotten = dataset.windowed() && (unsure || dataset.find(&change.entity).is_none());
             let op = match change.kind {
                 Kind::Create => Op::Create,
                 Kind::Update => Op::Update,

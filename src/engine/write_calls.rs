@@ -1,0 +1,90 @@
+//! What writes: batches, and the control records that take keys like them.
+
+use super::request::Work;
+use super::{Engine, Receipt, check};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::limits::MAX_DATASET_BYTES;
+use crate::types::{Batch, Commit, Durability, Retention};
+
+impl Engine {
+    /// Commits a batch, and returns when it is synced.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was written: [`Error::Invalid`], [`Error::Conflict`], [`Error::IdempotencyMismatch`], [`Error::NoSpace`],
+    /// [`Error::SealFailed`], [`Error::Busy`], [`Error::Poisoned`], [`Error::Closed`]. Perhaps written:
+    /// [`Error::OutcomeUnknown`].
+    pub fn append(&self, batch: Batch) -> Result<Commit> {
+        self.append_with(batch, Durability::Synced)
+    }
+
+    /// Commits a batch with the durability named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::append`].
+    pub fn append_with(&self, batch: Batch, durability: Durability) -> Result<Commit> {
+        let core = self.core()?;
+        let bytes = check::batch(&core.options, &batch)?;
+        core.commits.append(&core, Work::Batch(batch), durability, bytes)
+    }
+
+    /// Hands a batch in and returns at once, so that one thread can keep many commits in flight.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("store");
+    /// # use tidelog::{Batch, Durability, Engine, Options};
+    /// # let engine = Engine::open(&dir, Options::default())?;
+    /// let mut receipts = Vec::new();
+    /// for n in 0..8 {
+    ///     let mut batch = Batch::new();
+    ///     batch.put("inbox", format!("message-{n}"), "hello");
+    ///     receipts.push(engine.submit(batch, Durability::Synced)?);
+    /// }
+    /// for receipt in receipts {
+    ///     receipt.wait()?;
+    /// }
+    /// # Ok::<(), tidelog::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the call, [`Error::Busy`], [`Error::Poisoned`] or [`Error::Closed`]; the rest is the
+    /// receipt's.
+    pub fn submit(&self, batch: Batch, durability: Durability) -> Result<Receipt> {
+        let core = self.core()?;
+        let bytes = check::batch(&core.options, &batch)?;
+        let request = core.commits.submit(&core, Work::Batch(batch), durability, bytes)?;
+        Ok(Receipt::new(&core, request))
+    }
+
+    /// Deletes a dataset with all it holds. Creating it again begins a new incarnation: cursors of the old one are
+    /// stale.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DatasetNotFound`], and those of [`Engine::append`].
+    pub fn delete_dataset(&self, dataset: impl AsRef<[u8]>) -> Result<()> {
+        let dataset = check::name(dataset.as_ref())?;
+        self.control(Work::DeleteDataset { dataset })
+    }
+
+    /// Sets a dataset's retention, from now on; a dataset that does not exist is created, empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::append`].
+    pub fn set_retention(&self, dataset: impl AsRef<[u8]>, retention: Retention) -> Result<()> {
+        let dataset = check::name(dataset.as_ref())?;
+        self.control(Work::SetRetention { dataset, retention })
+    }
+
+    fn control(&self, work: Work) -> Result<()> {
+        let core = self.core()?;
+        core.commits.append(&core, work, Durability::Synced, MAX_DATASET_BYTES)?;
+        Ok(())
+    }
+}

@@ -2,7 +2,8 @@
 //! tests replay the committed corpus and its mutations through the same functions on a stable compiler.
 //!
 //! A target that stopped at every checksum would test checksums only: each tries the bytes as they are, and once more
-//! with the checksums put right.
+//! with the checksums put right. The answer is whether anything was taken for sound, so that a run can tell how many of
+//! its inputs got further than the first refusal.
 
 mod chunk;
 mod cursor;

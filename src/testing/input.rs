@@ -26,10 +26,6 @@ impl<'a> Input<'a> {
         u16::from_le_bytes([self.u8(), self.u8()])
     }
 
-    pub fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(std::array::from_fn(|_| self.u8()))
-    }
-
     /// Below `bound`, which is not 0.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.u8()) % bound

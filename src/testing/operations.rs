@@ -13,7 +13,7 @@ const MAX_OPERATIONS: usize = 200;
 /// The bytes as a list of operations: batches with and without expectations and idempotency ids, deleted datasets,
 /// retention, compaction, seals, clean and unclean ends, pages of four clients, cursors that nobody made. At the end
 /// every client reads on to the end and everything is compared with the model.
-pub fn operations(data: &[u8]) {
+pub fn operations(data: &[u8]) -> bool {
     let mut input = Input::new(data);
     let mut world = World::new();
     for _ in 0..MAX_OPERATIONS {
@@ -22,7 +22,7 @@ pub fn operations(data: &[u8]) {
         }
         step(&mut world, &mut input);
     }
-    world.finish();
+    world.finish()
 }
 
 fn step(world: &mut World, input: &mut Input<'_>) {

@@ -100,7 +100,9 @@ impl World {
                 Kind::Put => batch.put(dataset, entity, payload),
                 Kind::Delete => batch.delete(dataset, entity),
             };
-            change.expect.into_iter().for_each(|expect| drop(batch.expect(expect)));
+            if let Some(expect) = change.expect {
+                batch.expect(expect);
+            }
         }
         if let Some(id) = id {
             batch.idempotency_id(vec![b'i', id]);
@@ -359,7 +361,8 @@ impl World {
         }
     }
 
-    pub fn finish(mut self) {
+    /// Whether anything was written at all.
+    pub fn finish(mut self) -> bool {
         for which in 0..self.clients.len() {
             // A stale one begins anew; the second round is a window of its own.
             while self.page(which, 5) {}
@@ -369,6 +372,7 @@ impl World {
         self.engine.close().expect("a clean close");
         let report = verify(self.scratch.path(), &self.options, &mut |_, _| {}).expect("a verification");
         assert!(report.findings.is_empty(), "a sound store: {:#?}", report.findings);
+        self.last_key > 0
     }
 }
 

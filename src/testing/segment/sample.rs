@@ -13,8 +13,8 @@ use crate::types::Op;
 
 pub const DIR: &str = "store";
 pub const SEGMENT_BYTES: u64 = 4096;
-/// Frames of each of the two segments.
-const FRAMES: u64 = 5;
+/// Frames of the second segment; the first one is full.
+const FRAMES: usize = 5;
 
 pub struct Sample {
     /// Its files: a ledger, and two segments in `log`.
@@ -46,7 +46,7 @@ pub fn body(n: u64) -> (Body, u32) {
     let mut builder = BodyBuilder::new((n % 3 == 0).then_some(&b"device"[..]), None);
     let dataset = if n == 1 { builder.create(b"dataset") } else { builder.existing(1) };
     for record in 0..=n % 3 {
-        builder.change(dataset, Op::Update, format!("entity-{record}").as_bytes(), &vec![n as u8; 20 * n as usize]);
+        builder.change(dataset, Op::Update, format!("entity-{record}").as_bytes(), &[n as u8; 150]);
     }
     builder.finish().expect("a commit within its limits")
 }
@@ -57,11 +57,9 @@ fn make() -> Sample {
     let ledger = Ledger::create(&memory, dir, LedgerState::new(5, 6, SyncKeys::Counter)).expect("a ledger");
     let ledger = Arc::new(Mutex::new(ledger));
     let mut log = Log::create(Arc::new(memory.clone()), dir, options(1), ledger).expect("a log");
-    let (mut ends, mut key) = (vec![Upto::default()], 1);
-    for n in 1..=2 * FRAMES {
-        if n == FRAMES + 1 {
-            log.roll().expect("a second segment");
-        }
+    let (mut ends, mut key, mut n) = (vec![Upto::default()], 1, 0);
+    while ends.iter().filter(|end| end.pos.segment == 2).count() < FRAMES {
+        n += 1;
         let (body, body_crc) = body(n);
         let frame = NewFrame { body: &body.bytes, body_crc, count: body.count(), base: key, time_ms: 1000 + n };
         let pos = log.append(&[frame]).expect("a frame");

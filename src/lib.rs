@@ -67,6 +67,9 @@ mod options;
 mod seal;
 mod store;
 mod tail;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 mod types;
 mod verify;
 mod vfs;

@@ -114,7 +114,9 @@ impl LedgerState {
 
     fn check(&self) -> Result<(), Malformed> {
         let keys = [self.lease, self.sealing_upto.key, self.applied_upto.key];
-        if keys.iter().any(|key| *key > MAX_KEY) {
+        let ends = self.clean.iter().flat_map(|clean| [clean.next_key, clean.last_key]);
+        let lineages = self.earlier.iter().flat_map(|lineage| [lineage.last_key, lineage.next_key]);
+        if keys.into_iter().chain(ends).chain(lineages).any(|key| key > MAX_KEY) {
             return Err(Malformed("a key is above its limit"));
         }
         if self.earlier.len() > MAX_LINEAGES || self.segments.len() > MAX_SEGMENTS {
@@ -309,6 +311,9 @@ fn choose(slots: &[Slot; 2], path: &Path) -> Result<Option<(u64, LedgerState)>> 
 
 fn encode_slot(state: &LedgerState, seq: u64) -> Result<Vec<u8>, Malformed> {
     state.check()?;
+    if seq == u64::MAX {
+        return Err(Malformed("the ledger was written too often"));
+    }
     let body = meta::encode(state)?;
     if body.len() > SLOT_LEN - HEADER_LEN {
         return Err(Malformed("the ledger is full"));

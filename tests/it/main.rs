@@ -16,6 +16,8 @@ mod consumers;
 mod damaged_files;
 mod expect;
 mod floor_cost;
+#[cfg(feature = "testing")]
+mod fuzz_corpus;
 #[cfg(feature = "cli")]
 mod git_history;
 mod grace;

@@ -154,3 +154,33 @@ fn a_state_that_was_in_memory_only_is_written_again() {
     Ledger::inspect(&OsVfs, dir.path(), &mut |finding| panic!("{finding:?}")).unwrap();
     assert_eq!(Ledger::open(&OsVfs, dir.path()).unwrap().state().lease, 6000);
 }
+
+#[test]
+fn a_key_beyond_the_highest_makes_a_slot_bad_though_its_checksum_is_right() {
+    let clean = CleanEnd { next_key: 1, last_key: 1, end: LogPos::default() };
+    for change in [
+        (|state, _| state.lease = MAX_KEY) as fn(&mut LedgerState, CleanEnd),
+        |state, _| state.sealing_upto.key = MAX_KEY,
+        |state, _| state.applied_upto.key = MAX_KEY,
+        |state, clean| state.clean = Some(CleanEnd { next_key: MAX_KEY, ..clean }),
+        |state, clean| state.clean = Some(CleanEnd { last_key: MAX_KEY, ..clean }),
+        |state, _| state.begin_lineage(9, MAX_KEY, 1),
+        |state, _| state.begin_lineage(9, 1, MAX_KEY),
+    ] {
+        let mut state = sample();
+        change(&mut state, clean);
+        let mut slot: [u8; SLOT_LEN] = encode_slot(&state, 2).unwrap().try_into().unwrap();
+        assert!(matches!(decode_slot(&slot, 0), Ok(Slot::Good(2, _))));
+        let at = slot.windows(8).position(|bytes| bytes == MAX_KEY.to_le_bytes()).unwrap();
+        slot[at..at + 8].copy_from_slice(&(MAX_KEY + 1).to_le_bytes());
+        let crc = slot_crc(&slot).to_le_bytes();
+        slot[CRC_AT..HEADER_LEN].copy_from_slice(&crc);
+        assert!(matches!(decode_slot(&slot, 0), Err(Malformed("a key is above its limit"))), "{state:?}");
+    }
+}
+
+#[test]
+fn the_last_number_is_never_written_for_it_would_not_be_read() {
+    assert!(encode_slot(&sample(), u64::MAX - 1).is_ok());
+    assert!(encode_slot(&sample(), u64::MAX).is_err());
+}

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use super::ledger::{Ledger, LedgerState, Upto};
 use super::names::FileName;
 use super::repair::{self, Repaired};
-use super::scan::{SegmentReader, Step, find_headers};
+use super::scan::{Frame, SegmentReader, Step, find_headers};
 use super::segment::{FIRST_FRAME, LogDir, Segment, Stored, list};
 use super::{DIR_NAME, End, Live, Log, LogOptions};
 use crate::error::{Error, Result};
@@ -108,25 +108,29 @@ pub(super) fn open(
     check_unlisted(&*vfs, &log_dir.path, &found.state)?;
     let last_key = scan.end.last_key.max(applied.key);
     let time_ms = scan.end.time_ms.max(found.state.time_ms);
-    ledger.lock().refresh()?;
-    repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
-
     let end = found.last.pos(scan.end.at);
     let clean = found.state.clean.filter(|clean| clean.end == end);
-    let (repaired, next_key) = match clean {
-        Some(clean) => {
+    let (recovered, next_key) = match clean {
+        Some(clean) => (None, clean.next_key.max(last_key.saturating_add(1))),
+        None => {
+            let next_key = next_key(dir, &found.state, last_key, options.now_ms)?;
+            let chain = repair::chain_at(&found, &scan)?;
+            (Some(repair::Recovered { last_key, next_key, time_ms, chain }), next_key)
+        }
+    };
+
+    // What can refuse the log stands above: from here on it is changed.
+    ledger.lock().refresh()?;
+    repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
+    let repaired = match recovered {
+        Some(recovered) => repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?,
+        None => {
             ledger.lock().update(|state| {
                 state.clean = None;
                 state.synced_upto = state.synced_upto.max(end);
             })?;
             let (segments, current) = (found.segments.clone(), found.last.clone());
-            let repaired = Repaired { segments, current, end: scan.end, cut: None };
-            (repaired, clean.next_key.max(last_key.saturating_add(1)))
-        }
-        None => {
-            let next_key = next_key(dir, &found.state, last_key, options.now_ms)?;
-            let recovered = repair::Recovered { last_key, next_key, time_ms };
-            (repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?, next_key)
+            Repaired { segments, current, end: scan.end, cut: None }
         }
     };
     replay(&*log_dir.vfs, &found, &repaired, visit)?;
@@ -198,6 +202,7 @@ fn scan(vfs: &dyn Vfs, found: &Found) -> Result<Scan> {
         let why = loop {
             match reader.step()? {
                 Step::Frame(frame) => {
+                    check_whole(segment, &frame, found.applied)?;
                     end.chain = frame.crc;
                     end.last_key = frame.header.last_key();
                     end.time_ms = end.time_ms.max(frame.header.time_ms);
@@ -215,6 +220,17 @@ fn scan(vfs: &dyn Vfs, found: &Found) -> Result<Scan> {
         }
     }
     Err(Error::damaged(&found.last.path, None, "there is no segment"))
+}
+
+/// The index store takes whole commits.
+fn check_whole(segment: &Segment, frame: &Frame, applied: Upto) -> Result<()> {
+    match frame.header.base <= applied.key && frame.header.last_key() > applied.key {
+        true => {
+            let what = format!("the index store ends within a commit, at key {}", applied.key);
+            Err(Error::damaged(&segment.path, frame.at, what))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Tells a torn tail from damage; only the latter is an error.
@@ -301,10 +317,6 @@ fn replay(vfs: &dyn Vfs, found: &Found, repaired: &Repaired, visit: &mut Visit<'
             match reader.step()? {
                 Step::Frame(frame) if frame.header.base > applied => {
                     visit(&frame.header, frame.body, segment.pos(reader.at()))?;
-                }
-                Step::Frame(frame) if frame.header.last_key() > applied => {
-                    let what = format!("the index store ends within a commit, at key {applied}");
-                    return Err(Error::damaged(&segment.path, frame.at, what));
                 }
                 Step::Frame(_) => {}
                 Step::End => break,

@@ -37,6 +37,8 @@ pub(super) struct Recovered {
     pub(super) last_key: u64,
     pub(super) next_key: u64,
     pub(super) time_ms: u64,
+    /// What the first header behind the proven position continues.
+    pub(super) chain: u32,
 }
 
 /// Files that nothing names: what a crash left behind, and spares beyond the limit.
@@ -68,7 +70,7 @@ pub(super) fn repair(
     recovered: Recovered,
 ) -> Result<Repaired> {
     let cut = keep_torn(log_dir, &found.last, scan.end.at)?;
-    let (header, drop_last) = successor(found, scan, options)?;
+    let (header, drop_last) = successor(found, scan, options, recovered.chain)?;
     let segment = log_dir.create(header)?;
     let end = copy_unproven(found, scan, &segment)?;
     let lineage = new_lineage(&found.state, options)?;
@@ -128,7 +130,7 @@ fn write_new(log_dir: &LogDir, path: &Path, bytes: &[u8]) -> std::io::Result<()>
 
 /// The header of the segment in which the log goes on, and whether it stands in for the last one: one without a
 /// proven frame, at which no position points, is left out, so that crashing again and again does not pile up segments.
-fn successor(found: &Found, scan: &Scan, options: &LogOptions) -> Result<(SegmentHeader, bool)> {
+fn successor(found: &Found, scan: &Scan, options: &LogOptions, chain: u32) -> Result<(SegmentHeader, bool)> {
     let last = &found.last.header;
     let pointed_at = found.applied.pos.max(found.state.sealing_upto.pos).segment;
     let drop_last = scan.proven.offset == FIRST_FRAME && last.id > pointed_at;
@@ -143,14 +145,18 @@ fn successor(found: &Found, scan: &Scan, options: &LogOptions) -> Result<(Segmen
         store: last.store,
         predecessor,
         predecessor_end,
-        chain: chain_at(found, scan)?,
+        chain,
         capacity: options.segment_bytes.max(FIRST_FRAME.saturating_add(copied)),
     };
     Ok((header, drop_last))
 }
 
 /// The own CRC of the last header before the proven position.
-fn chain_at(found: &Found, scan: &Scan) -> Result<u32> {
+///
+/// # Errors
+///
+/// `Damaged` if that position does not lie between two frames.
+pub(super) fn chain_at(found: &Found, scan: &Scan) -> Result<u32> {
     let mut chain = found.last.header.chain;
     for_each_frame(found, scan, &mut |frame| {
         if frame.at < scan.proven.offset {

@@ -37,7 +37,8 @@ pub fn scan_readonly(vfs: &dyn Vfs, dir: &Path, report: &mut dyn FnMut(Finding))
         segments.push(reported(segment.map(|segment| segment.stored()), report)?);
     }
     reported(check_unlisted(vfs, &log_dir, &state), report)?;
-    let mut verify = Verify { report, state: &state, scanned: Scanned::default(), last_key: 0, chain: None };
+    let (scanned, proven) = (Scanned::default(), proven_by_ledger(&state));
+    let mut verify = Verify { report, state: &state, scanned, last_key: 0, chain: None, proven };
     for (index, segment) in segments.iter().enumerate() {
         let next = segments.get(index + 1);
         match segment {
@@ -67,6 +68,8 @@ struct Verify<'a> {
     last_key: u64,
     /// The last header's own CRC, if the frames up to here were sound.
     chain: Option<u32>,
+    /// The greatest position that was synced, as far as the ledger and the frames up to here say.
+    proven: LogPos,
 }
 
 impl Verify<'_> {
@@ -107,6 +110,25 @@ impl Verify<'_> {
         }
         self.last_key = reader.link().last_key;
         self.chain = reader.link().chain.filter(|_| sound);
+        match next {
+            Some(_) => Ok(()),
+            None => self.check_proven(segment, reader.at()),
+        }
+    }
+
+    /// What was synced ends between two frames of the last segment.
+    fn check_proven(&mut self, segment: &Segment, end: u64) -> Result<()> {
+        find_headers(segment, end, &mut |_, header| {
+            self.proven = self.proven.max(header.synced);
+            ControlFlow::Continue(())
+        })?;
+        let proven = self.proven;
+        let mut reader = SegmentReader::new(segment, Some(end), 0);
+        while let Step::Frame(frame) = reader.step()? {
+            if segment.pos(frame.at) < proven && proven < segment.pos(reader.at()) {
+                self.found(&segment.path, frame.at, "the log was synced up to within this frame");
+            }
+        }
         Ok(())
     }
 
@@ -114,6 +136,7 @@ impl Verify<'_> {
         self.scanned.frames += 1;
         self.scanned.bytes += frame.header.frame_len();
         self.last_key = frame.header.last_key();
+        self.proven = self.proven.max(frame.header.synced);
         match Body::parse(frame.body.clone()) {
             Ok(body) if body.count() == frame.header.count => {}
             Ok(_) => {

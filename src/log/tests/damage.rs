@@ -173,3 +173,50 @@ fn an_older_ledger_never_loses_commits() {
         assert_eq!(snapshot(dir.path()), before);
     }
 }
+
+/// With bytes behind the end and more spares than are kept, so that whoever changes something here is seen.
+fn assert_refused_untouched(dir: &Path, applied: Upto, file: &Path, offset: Option<u64>) {
+    for id in 100..104 {
+        fs::write(dir.join("log").join(FileName::Spare(id).to_string()), b"spare").unwrap();
+    }
+    edit(&segment_path(dir, 2), |bytes| bytes[4000..].fill(7));
+    let before = snapshot(dir);
+    assert_damaged(open_on(Arc::new(OsVfs), dir, applied), file, offset);
+    assert_eq!(snapshot(dir), before);
+}
+
+#[test]
+fn a_position_within_a_frame_is_damage_before_anything_is_changed() {
+    for place in [8, 200, 1000] {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, starts) = filled(dir.path());
+        let within = LogPos { offset: starts[5].offset + place, ..starts[5] };
+        log.ledger.lock().update(|state| state.synced_upto = within).unwrap();
+        drop(log);
+        let path = segment_path(dir.path(), 2);
+        let at = Some(starts[5].offset);
+        assert_refused_untouched(dir.path(), Upto::default(), &path, at);
+        let (_, found) = findings(dir.path());
+        assert_eq!((found.len(), found[0].file.as_ref(), found[0].offset), (1, Some(&path), at), "{found:?}");
+    }
+}
+
+#[test]
+fn an_index_store_that_ends_within_a_commit_is_damage_before_anything_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = filled(dir.path());
+    let (start, (body, body_crc)) = (log.end(), body(b"two keys"));
+    log.append(&[NewFrame { body: &body.bytes, body_crc, count: 2, base: 7, time_ms: 1 }]).unwrap();
+    drop(log);
+    let applied = Upto { key: 7, pos: start };
+    assert_refused_untouched(dir.path(), applied, &segment_path(dir.path(), 2), Some(start.offset));
+}
+
+#[test]
+fn keys_far_beyond_the_lease_are_damage_before_anything_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = filled(dir.path());
+    append(&mut log, &[(1 << 40, b"far beyond")]).unwrap();
+    drop(log);
+    assert_refused_untouched(dir.path(), Upto::default(), &dir.path().join("ledger"), None);
+}

@@ -165,6 +165,12 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Whether an entry is in the index. A dropped one is not, even while it still lies in its chunk.
+    fn is_indexed(&self, entity: &[u8], key: u64) -> Result<bool> {
+        let found = self.snapshot.version_at_or_below(self.record.id, entity, key)?;
+        Ok(found.is_some_and(|version| version.key == key))
+    }
+
     /// Notes that an entry is dropped: its index row goes now.
     fn drop_entry(&mut self, entity: &[u8], key: u64, bytes: u64) {
         self.changes.delete_version(self.record.id, entity, key);

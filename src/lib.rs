@@ -87,6 +87,8 @@ pub use types::{
     SyncKey, VerifyReport, View,
 };
 pub use verify::verify;
+#[doc(hidden)]
+pub use vfs::{LockGuard, OsVfs, Vfs, VfsFile};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

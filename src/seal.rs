@@ -47,6 +47,10 @@ struct Before {
 pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Changes<'s>> {
     let snapshot = store.snapshot();
     let applied = snapshot.applied()?;
+    if applied.key >= tail.last_key {
+        // It was committed before, and only its flush failed.
+        return Ok(store.changes(0));
+    }
     let mut changes = store.changes(tail.bytes);
     let mut ids: Vec<u64> = tail.datasets.keys().copied().collect();
     ids.sort_unstable();
@@ -268,12 +272,10 @@ fn follow(previous: Option<&Version>, key: u64, is_delete: bool) -> Before {
 fn consumers(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner) -> Result<()> {
     for ((id, name), acked) in &tail.consumers {
         let is_deleted = tail.datasets.get(id).is_some_and(|part| part.deleted.is_some());
-        match acked.newest() {
-            Some(Some(acked)) if !is_deleted => {
-                let acked = snapshot
-                    .consumer(*id, name)?
-                    .map_or(*acked, |record| acked.onto(Acked { position: record.position, bound: record.bound }));
-                let Acked { position, bound } = acked;
+        let before = snapshot.consumer(*id, name)?;
+        let before = before.map(|record| Acked { position: record.position, bound: record.bound });
+        match acked.onto(before, u64::MAX) {
+            Some(Acked { position, bound }) if !is_deleted => {
                 changes.put_consumer(*id, name, &ConsumerRecord { position, bound, time_ms: tail.last_time_ms })?;
             }
             _ => changes.delete_consumer(*id, name),
@@ -295,3 +297,6 @@ fn forget(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner, befo
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

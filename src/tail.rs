@@ -17,9 +17,9 @@ pub use versioned::Versioned;
 use crate::frame::{Body, DatasetRef, LogPos, RecordKind};
 
 /// About what one entry costs beside its frame's bytes: its row, its entity's slot and version links.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
+pub const ENTRY_OVERHEAD_BYTES: usize = 160;
 /// About what one dataset costs.
-const DATASET_OVERHEAD_BYTES: usize = 320;
+pub const DATASET_OVERHEAD_BYTES: usize = 320;
 /// A slice of a frame larger than this is copied when it is much smaller than the frame, so that a reader who keeps
 /// one small payload does not keep megabytes alive.
 const COPY_ABOVE_BYTES: usize = 64 << 10;
@@ -48,6 +48,15 @@ impl Acked {
         // Where the first read ends is said once, by the fetch that began it.
         let bound = if before.bound > position { before.bound } else { 0 };
         Acked { position, bound }
+    }
+}
+
+impl Versioned<Option<Acked>> {
+    /// What is acknowledged as of `bound`, given what was before this tail. A removal forgets all before it.
+    pub fn onto(&self, before: Option<Acked>, bound: u64) -> Option<Acked> {
+        let Some((_, now)) = self.at(bound) else { return before };
+        let before = before.filter(|_| self.upto(bound).all(Option::is_some));
+        now.map(|now| before.map_or(now, |before| now.onto(before)))
     }
 }
 

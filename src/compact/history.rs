@@ -64,7 +64,8 @@ impl Step<'_, '_> {
                 self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);
                 (self.record.history_floor, self.record.history_floor_time_ms) = (entry.key, entry.time_ms);
                 // A window may have dropped it before the dataset became a live one again.
-                if !(self.record.window_trimmed && entry.prev <= self.record.floor) {
+                let perhaps_gone = self.record.window_trimmed && entry.prev <= self.record.floor;
+                if !perhaps_gone || self.is_indexed(entry.entity, entry.prev)? {
                     self.drop_entry(entry.entity, entry.prev, entry.prev_bytes);
                     self.report.superseded_dropped += 1;
                 }

@@ -24,7 +24,7 @@ impl Dead {
 impl Step<'_, '_> {
     /// Counts the dropped entries in their chunks, and rewrites those of which a quarter is dead.
     pub(super) fn rewrite(&mut self) -> Result<()> {
-        let dead = std::mem::take(&mut self.dead.0);
+        let dead = self.dead.0.clone();
         let (id, snapshot) = (self.record.id, self.snapshot);
         let mut keys = dead.iter().peekable();
         while let Some((key, _)) = keys.peek() {
@@ -73,7 +73,7 @@ impl Step<'_, '_> {
                     mark = Some(successor);
                 }
             }
-            if self.is_dead(&entry, mark) {
+            if self.is_dead(&entry, mark)? {
                 if mark.is_some() {
                     self.changes.delete_mark(id, entry.key);
                 }
@@ -84,11 +84,15 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    fn is_dead(&self, entry: &ChunkEntry<'_>, mark: Option<u64>) -> bool {
+    fn is_dead(&self, entry: &ChunkEntry<'_>, mark: Option<u64>) -> Result<bool> {
         let superseded = mark.is_some_and(|successor| successor <= self.record.history_floor);
         let purged = mark.is_none() && entry.op == Op::Delete && entry.key <= self.record.floor;
-        let out_of_window = self.record.window_trimmed && entry.key <= self.record.floor;
-        superseded || purged || out_of_window
+        if superseded || purged {
+            return Ok(true);
+        }
+        // A dataset that is no window any more goes on raising its floor, past entities that live.
+        let below_window = self.record.window_trimmed && entry.key <= self.record.floor;
+        Ok(below_window && (self.dead.0.contains_key(&entry.key) || !self.is_indexed(entry.entity, entry.key)?))
     }
 
     pub(super) fn push(&self, builder: &mut ChunkBuilder, entry: &ChunkEntry<'_>) -> Result<()> {

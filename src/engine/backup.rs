@@ -30,7 +30,7 @@ pub fn backup(core: &Core, dest: PathBuf) -> Result<BackupReport> {
 
 fn copy(core: &Core, dest: &Path) -> Result<BackupReport> {
     write_new(&dest.join(BACKUP), b"This is a backup of a Tidelog store: `tidelog restore` makes a store of it.\n")?;
-    let (pin, files, end, next_key) = {
+    let (pin, files, end, next_key, visible) = {
         let writer = core.commits.writer.lock();
         // Nothing is written while the writer is held, so that everything written is visible after this.
         core.commits.sync_all(core);
@@ -39,9 +39,9 @@ fn copy(core: &Core, dest: &Path) -> Result<BackupReport> {
         }
         let files: Vec<(u64, PathBuf)> =
             writer.log.segments().into_iter().map(|id| (id, writer.log.path_of(id))).collect();
-        (writer.log.pin(), files, writer.log.end(), writer.next_key)
+        // Of this moment too: what is visible later is not in the copy, and a cursor there is not shared with it.
+        (writer.log.pin(), files, writer.log.end(), writer.next_key, core.visible())
     };
-    let visible = core.visible();
     let mut state = core.ledger.lock().state().clone();
     core.store.checkpoint(&dest.join(DB))?;
     let log = dest.join("log");

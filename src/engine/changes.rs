@@ -1,5 +1,7 @@
 //! One page of changes: the window rules over chunks and tails.
 
+mod moment;
+
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -12,15 +14,16 @@ use crate::error::{Error, Result, Stale, StaleReason};
 use crate::tail::{Inner, TailEntry};
 use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
+use moment::position_at;
 
 /// The page of `dataset` after `cursor`.
 pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Result<Page> {
     let (pin, dataset) = Pin::of(core, name)?;
-    page(core, &pin, &dataset, cursor, limits)
+    Ok(page(core, &pin, &dataset, cursor, limits)?.0)
 }
 
-/// The page of a dataset as of a pinned moment.
-pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<Page> {
+/// The page of a dataset as of a pinned moment, and how many entries were looked at for it.
+pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<(Page, usize)> {
     let rules = rules(core, pin, dataset, limits.view);
     let window = window_of(core, pin, dataset, cursor, rules)?;
     read(core, pin, dataset, window, limits, Unseen::LeftOut)
@@ -33,7 +36,7 @@ pub enum Unseen {
     Told,
 }
 
-/// The next page of a window.
+/// The next page of a window, and how many entries were looked at for it.
 pub fn read(
     core: &Core,
     pin: &Pin<'_>,
@@ -41,7 +44,7 @@ pub fn read(
     window: Window,
     limits: Limits,
     unseen: Unseen,
-) -> Result<Page> {
+) -> Result<(Page, usize)> {
     let rules = rules(core, pin, dataset, limits.view);
     let retention = core.retention_or_default(pin.retention(dataset));
     if retention.keep == Keep::Window && limits.view == View::Latest {
@@ -59,10 +62,10 @@ pub fn read(
     if !more {
         window.position = window.bound;
     }
-    let entries = reader.entries;
+    let (entries, scanned) = (reader.entries, reader.scanned);
     core.metrics.pages.fetch_add(1, Ordering::Relaxed);
     core.metrics.entries_read.fetch_add(entries.len() as u64, Ordering::Relaxed);
-    Ok(Page {
+    let page = Page {
         entries,
         next: Cursor(Kind::Exact(window.exact(rules.view, core.lineage.present, dataset.id))),
         position: SyncKey::new(window.position),
@@ -70,7 +73,8 @@ pub fn read(
         head: SyncKey::new(pin.head(dataset)),
         pending: pending(pin, dataset, window.position)?,
         headroom: window.headroom(rules, floors),
-    })
+    };
+    Ok((page, scanned))
 }
 
 /// The rules for a dataset: one that once lost a live entry is read like a window for good.
@@ -347,52 +351,4 @@ pub fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64) -> Result<Pendin
         }
     }
     Ok(Pending { entries, bytes })
-}
-
-/// The position after everything committed before `time_ms`, as far as is still known: where entries are gone, the
-/// floors tell up to where they had been.
-fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
-    for tail in pin.tails.oldest_first().rev() {
-        let inner = tail.read();
-        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        let due = part.between(0, pin.visible);
-        let before = due.partition_point(|entry| inner.frames[entry.frame as usize].time_ms < time_ms);
-        if let Some(entry) = before.checked_sub(1).and_then(|last| due.get(last)) {
-            return Ok(entry.key);
-        }
-        if part.created.is_some() {
-            return Ok(0);
-        }
-    }
-    let record = &dataset.record;
-    if record.created_ms >= time_ms {
-        return Ok(0);
-    }
-    let floor = if record.floor_time_ms < time_ms { record.floor } else { 0 };
-    let history_floor = if record.history_floor_time_ms < time_ms { record.history_floor } else { 0 };
-    Ok(sealed_before(pin, dataset, time_ms)?.max(floor).max(history_floor).max(dataset.id))
-}
-
-/// The newest sealed key committed before `time_ms`; 0 if there is none.
-fn sealed_before(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
-    let record = &dataset.record;
-    if record.head_time_ms < time_ms {
-        return Ok(record.head);
-    }
-    // Commit times never run backwards, so chunks are in order of time too: find the first that ends late enough.
-    let (mut low, mut high) = (0, record.head);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match pin.snapshot.meta_covering(dataset.id, middle)? {
-            Some(meta) if meta.last_time_ms < time_ms => low = meta.last + 1,
-            Some(meta) => high = middle.min(meta.first.max(low)),
-            None => break,
-        }
-    }
-    if let Some(chunk) = pin.snapshot.chunk_covering(dataset.id, record.epoch, low)?
-        && let Some(row) = chunk.iter().take_while(|row| row.time_ms < time_ms).last()
-    {
-        return Ok(row.key);
-    }
-    Ok(pin.snapshot.meta_before(dataset.id, low)?.map_or(0, |meta| meta.last))
 }

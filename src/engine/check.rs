@@ -7,6 +7,7 @@ use crate::limits::{
     MAX_COMMIT_CHANGES, MAX_DATASET_BYTES, MAX_ENTITY_BYTES, MAX_IDEMPOTENCY_ID_BYTES, MAX_ORIGIN_BYTES,
 };
 use crate::options::Options;
+use crate::tail::{DATASET_OVERHEAD_BYTES, ENTRY_OVERHEAD_BYTES};
 use crate::types::Batch;
 
 /// Checks what can be told of a batch without the store, and returns about how many bytes it will take.
@@ -26,6 +27,7 @@ pub fn batch(options: &Options, batch: &Batch) -> Result<usize> {
         }
     }
     let mut bytes = 64;
+    let mut before: &[u8] = &[];
     for change in &batch.changes {
         dataset(&change.dataset)?;
         entity(&change.entity)?;
@@ -37,7 +39,11 @@ pub fn batch(options: &Options, batch: &Batch) -> Result<usize> {
                 options.max_payload
             )));
         }
-        bytes += change.dataset.len() + change.entity.len() + change.payload.len() + 16;
+        bytes += change.entity.len() + change.payload.len() + ENTRY_OVERHEAD_BYTES;
+        if change.dataset[..] != *before {
+            bytes += change.dataset.len() + DATASET_OVERHEAD_BYTES;
+        }
+        before = &change.dataset;
     }
     if bytes > options.commit_limit() {
         return Err(Error::invalid(format!(

@@ -27,7 +27,7 @@ use crate::log::{AppendError, Log, NewFrame};
 use crate::options::SyncKeys;
 use crate::types::{Commit, Durability, SyncKey};
 use background::Background;
-use sync::{Waiting, Written};
+use sync::{Waiting, Written, fail};
 
 /// Bodies that are written together, in bytes; one larger body goes alone.
 const GROUP_BYTES: usize = 1 << 20;
@@ -253,12 +253,13 @@ impl Commits {
             return Err(Error::invalid("the store has given out its last sync-key"));
         }
         self.lease(core, last)?;
-        if matches!(request.work, Work::DeleteDataset { .. }) {
-            core.count_deletion();
-        }
         let heads = prepared.heads.drain(..).map(|(name, index)| (name, base + u64::from(index))).collect();
         let bytes = body.bytes.clone();
         core.tails.pin().active().insert(base, time_ms, body);
+        if matches!(request.work, Work::DeleteDataset { .. }) {
+            // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
+            core.count_deletion();
+        }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
         Ok(Some(Admitted { request: request.clone(), commit, bytes, crc, count: count as u32, heads }))
@@ -292,16 +293,20 @@ impl Commits {
                 Ok(end) => core.tails.pin().active().set_end(end),
                 Err(AppendError::NoSpace(what)) => {
                     core.tails.pin().active().take_back(base);
-                    for lost in admitted {
-                        lost.request.answer(Err(Error::NoSpace { what: what.clone() }));
+                    // What was prepared on it meanwhile is prepared again, and what was refused because of it is not.
+                    core.count_deletion();
+                    let lost = admitted.into_iter().map(|lost| lost.request);
+                    for request in lost.chain(refused.into_iter().map(|refused| refused.request)) {
+                        request.answer(Err(Error::NoSpace { what: what.clone() }));
                     }
-                    return self.note_written(core, writer, Vec::new(), refused);
+                    return self.note_written(core, writer, Vec::new(), Vec::new());
                 }
                 Err(AppendError::Failed(cause)) => {
                     core.poison(&cause);
                     for lost in admitted {
                         lost.request.answer(Err(Error::OutcomeUnknown { cause: cause.clone() }));
                     }
+                    fail(core, refused);
                     self.fail_waiting(core);
                     return None;
                 }

@@ -4,7 +4,7 @@
 //! From its first fetch or acknowledgement on, retention keeps history above the position, up to
 //! [`Options::consumer_budget`](crate::Options::consumer_budget).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -36,7 +36,7 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
         false => Window::after(position),
     };
     // It may have seen more than it has acknowledged: no delete is left out as unseen.
-    read(core, &pin, &dataset, window, limits, Unseen::Told)
+    Ok(read(core, &pin, &dataset, window, limits, Unseen::Told)?.0)
 }
 
 /// Registers a consumer that fetches for the first time: it reads the state as of now, and retention keeps what comes
@@ -92,52 +92,74 @@ pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
 /// Consumers in order of name and dataset.
 pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<Vec<Consumer>> {
     let pin = Pin::new(core);
-    let mut rows: BTreeMap<(Bytes, Bytes), (Acked, u64)> = BTreeMap::new();
-    let key = |name: &Bytes, dataset: &Dataset| (name.clone(), Bytes::copy_from_slice(&dataset.record.name));
-    let mut seen = None;
+    let mut first = First { pin: &pin, after, limit, rows: BTreeMap::new() };
+    for (id, name) in in_tails(&pin) {
+        first.add(id, name)?;
+    }
+    // In order of name alone: datasets come in the order of their ids.
+    let mut seen = after.map(|(name, _)| (Bytes::copy_from_slice(name.as_bytes()), 0));
     loop {
         let some = pin.snapshot.consumers(seen.as_ref().map(|(name, id): &(Bytes, u64)| (&name[..], *id)), 1024)?;
-        for row in &some {
-            if let Some(dataset) = dataset_of(&pin, row.id)? {
-                let acked = Acked { position: row.record.position, bound: row.record.bound };
-                rows.insert(key(&row.name, &dataset), (acked, dataset.record.history_floor));
+        seen = some.last().map(|last| (last.name.clone(), last.id));
+        for row in some {
+            if first.is_before(&row.name) {
+                return Ok(first.consumers());
             }
+            first.add(row.id, row.name)?;
         }
-        match some.last() {
-            Some(last) => seen = Some((last.name.clone(), last.id)),
-            None => break,
+        if seen.is_none() {
+            return Ok(first.consumers());
         }
     }
+}
+
+/// The consumers that tails speak of.
+fn in_tails(pin: &Pin<'_>) -> BTreeSet<(u64, Bytes)> {
+    let mut found = BTreeSet::new();
     for tail in pin.tails.oldest_first() {
-        let acks: Vec<_> = {
-            let inner = tail.read();
-            let visible =
-                inner.consumers.iter().filter_map(|(who, acked)| Some((who.clone(), *acked.at(pin.visible)?.1)));
-            visible.collect()
-        };
-        for ((id, name), acked) in acks {
-            let Some(dataset) = dataset_of(&pin, id)? else { continue };
-            let key = key(&name, &dataset);
-            match acked {
-                Some(acked) => {
-                    let acked = rows.get(&key).map_or(acked, |(before, _)| acked.onto(*before));
-                    rows.insert(key, (acked, dataset.record.history_floor));
-                }
-                None => drop(rows.remove(&key)),
+        found.extend(tail.read().consumers.keys().cloned());
+    }
+    found
+}
+
+/// The first consumers behind a place, no more than are asked for.
+struct First<'p, 'a> {
+    pin: &'p Pin<'a>,
+    after: Option<(&'p str, &'p [u8])>,
+    limit: usize,
+    rows: BTreeMap<(Bytes, Bytes), (Acked, u64)>,
+}
+
+impl First<'_, '_> {
+    fn add(&mut self, id: u64, name: Bytes) -> Result<()> {
+        let Some(dataset) = dataset_of(self.pin, id)? else { return Ok(()) };
+        if self.after.is_some_and(|after| (&name[..], &dataset.record.name[..]) <= (after.0.as_bytes(), after.1)) {
+            return Ok(());
+        }
+        if let Some(acked) = acked(self.pin, &dataset, &name)? {
+            let key = (name, Bytes::from(dataset.record.name));
+            self.rows.insert(key, (acked, dataset.record.history_floor));
+            if self.rows.len() > self.limit {
+                self.rows.pop_last();
             }
         }
+        Ok(())
     }
-    let behind = |(name, dataset): &(Bytes, Bytes)| {
-        after.is_none_or(|(last, of)| (last.as_bytes(), of) < (&name[..], &dataset[..]))
-    };
-    let due = rows.into_iter().filter(|(key, _)| behind(key));
-    let consumers = due.take(limit).map(|((name, dataset), (acked, floor))| Consumer {
-        name: String::from_utf8_lossy(&name).into_owned(),
-        dataset: dataset.to_vec(),
-        position: SyncKey::new(acked.position),
-        evicted: acked.position.max(acked.bound) < floor,
-    });
-    Ok(consumers.collect())
+
+    /// Whether it is full of names that sort before this one.
+    fn is_before(&self, name: &[u8]) -> bool {
+        self.rows.len() >= self.limit && self.rows.last_key_value().is_none_or(|((last, _), _)| &last[..] < name)
+    }
+
+    fn consumers(self) -> Vec<Consumer> {
+        let consumer = |((name, dataset), (acked, floor)): ((Bytes, Bytes), (Acked, u64))| Consumer {
+            name: String::from_utf8_lossy(&name).into_owned(),
+            dataset: dataset.to_vec(),
+            position: SyncKey::new(acked.position),
+            evicted: acked.position.max(acked.bound) < floor,
+        };
+        self.rows.into_iter().map(consumer).collect()
+    }
 }
 
 /// The dataset of an id, if it still exists.
@@ -162,11 +184,7 @@ fn acked(pin: &Pin<'_>, dataset: &Dataset, consumer: &[u8]) -> Result<Option<Ack
     let sealed = sealed.map(|record| Acked { position: record.position, bound: record.bound });
     Ok(pin.tails.oldest_first().fold(sealed, |before, tail| {
         let inner = tail.read();
-        match inner.consumers.get(&key).and_then(|acked| acked.at(pin.visible)) {
-            Some((_, Some(acked))) => Some(before.map_or(*acked, |before| acked.onto(before))),
-            Some((_, None)) => None,
-            None => before,
-        }
+        inner.consumers.get(&key).map_or(before, |acked| acked.onto(before, pin.visible))
     }))
 }
 

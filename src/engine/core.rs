@@ -57,11 +57,12 @@ pub struct Lineages {
 impl Core {
     /// The key up to which everything is synced.
     pub fn visible(&self) -> u64 {
-        self.visible.load(Ordering::Acquire)
+        self.visible.load(Ordering::SeqCst)
     }
 
     pub(super) fn publish(&self, last_key: u64) {
-        self.visible.fetch_max(last_key, Ordering::AcqRel);
+        // Ordered with the count of watchers: a watcher finds either this, or is found.
+        self.visible.fetch_max(last_key, Ordering::SeqCst);
     }
 
     /// Tells the watchers of these datasets how far their heads have come.
@@ -71,7 +72,8 @@ impl Core {
         }
     }
 
-    /// How many datasets were deleted since opening: whoever knows an id by name looks again when this has moved.
+    /// How often a dataset was deleted, or a commit taken back, since opening: whoever knows an id by name, or looked at
+    /// what was written and not synced yet, looks again when this has moved.
     pub fn deletions(&self) -> u64 {
         self.deletions.load(Ordering::SeqCst)
     }

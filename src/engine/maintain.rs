@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use super::core::Core;
-use crate::compact::{self, Policy};
+use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
 use crate::log::Upto;
 use crate::seal::{Sealing, seal};
@@ -216,10 +216,18 @@ fn trim_one(core: &Core) -> Result<Option<u64>> {
     drop(snapshot);
     let Some(id) = id else { return Ok(None) };
     let mut report = CompactionReport::default();
-    let done = compact::step(&core.store, id, &policy(core), &mut report)?;
+    let done = step(core, id, &mut report)?;
     core.metrics.grace_held_bytes.store(done.held_bytes, Ordering::Relaxed);
     note(core, &report);
     Ok(Some(report.bytes_read + report.bytes_written))
+}
+
+/// One step of a dataset's compaction, by the retention that is in force now.
+fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
+    if core.tails.pin().sets_retention(id) {
+        seal_all(core)?;
+    }
+    compact::step(&core.store, id, &policy(core), report)
 }
 
 fn note(core: &Core, report: &CompactionReport) {
@@ -283,7 +291,7 @@ fn compact_dataset(core: &Core, id: u64, report: &mut CompactionReport) -> Resul
     report.datasets += 1;
     loop {
         let before = *report;
-        let done = compact::step(&core.store, id, &policy(core), report)?;
+        let done = step(core, id, report)?;
         let dropped =
             |report: &CompactionReport| report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
         core.metrics.compaction_dropped.fetch_add(dropped(report) - dropped(&before), Ordering::Relaxed);
@@ -305,16 +313,22 @@ pub fn run_sealed<T: Send + 'static>(
     if let Some(cause) = core.poison.get() {
         return Err(Error::Poisoned { cause: cause.clone() });
     }
-    {
-        let writer = core.commits.writer.lock();
-        let tails = core.tails.pin();
-        if !tails.active().is_empty() {
-            core.freeze(&writer);
-        }
-    }
     let work = move |core: &Core| {
-        seal_pending(core)?;
+        seal_all(core)?;
         work(core)
     };
     core.jobs.run(work, tick)
+}
+
+/// Seals everything committed so far. On the maintenance thread alone, and after what waits already: so tails do not
+/// pile up however often it is asked for.
+fn seal_all(core: &Core) -> Result<()> {
+    seal_pending(core)?;
+    {
+        let writer = core.commits.writer.lock();
+        if !core.tails.pin().active().is_empty() {
+            core.freeze(&writer);
+        }
+    }
+    seal_pending(core)
 }

@@ -37,8 +37,8 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
                 Ok(None) => Err(Error::DatasetNotFound { dataset: name.to_vec() }),
                 Err(error) => Err(error),
             };
-            let answer = match answer {
-                Ok(page) => page,
+            let (answer, scanned) = match answer {
+                Ok(read) => read,
                 Err(error) => {
                     datasets[index] = DatasetChanges::Failed(error);
                     continue;
@@ -52,7 +52,7 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
             any |= !answer.entries.is_empty();
             entries_left -= answer.entries.len();
             bytes_left = bytes_left.saturating_sub(size);
-            scan_left = scan_left.saturating_sub(answer.entries.len().max(1));
+            scan_left = scan_left.saturating_sub(scanned.max(1));
             let ended = answer.more;
             datasets[index] = DatasetChanges::Page(answer);
             next_index = if ended { index } else { (index + 1) % request.len() };

@@ -15,8 +15,9 @@ use super::names::NameCache;
 use super::tails::TailSet;
 use super::time::EngineClock;
 use super::watch::Watchers;
+use crate::codec::Malformed;
 use crate::error::{Error, Result};
-use crate::frame::{Body, LogPos};
+use crate::frame::{Body, FrameHeader, LogPos};
 use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
 use crate::options::{Compression, Options};
 use crate::seal::{Sealing, seal};
@@ -138,8 +139,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         now_ms,
     };
     let log_options = LogOptions::new(options.segment_limit(), now_ms);
-    let mut visit =
-        |header: &crate::frame::FrameHeader, body, end| replay.frame(header.base, header.time_ms, body, end);
+    let mut visit = |header: &FrameHeader, body, end| replay.frame(header, body, end);
     let (mut log, recovery) = Log::open(vfs, &dir, log_options, ledger.clone(), applied, &mut visit)?;
     let tail = replay.tail;
     tail.set_end(log.end());
@@ -190,10 +190,13 @@ struct Replay<'r> {
 }
 
 impl Replay<'_> {
-    fn frame(&mut self, base: u64, time_ms: u64, body: bytes::Bytes, end: LogPos) -> Result<()> {
-        let body = Body::parse(body).map_err(|wrong| {
-            Error::damaged("log", None, format!("the commit at key {base} cannot be read: {}", wrong.0))
-        })?;
+    fn frame(&mut self, header: &FrameHeader, body: bytes::Bytes, end: LogPos) -> Result<()> {
+        let FrameHeader { base, time_ms, count, .. } = *header;
+        let body = Body::parse(body)
+            .and_then(|body| if body.count() == count { Ok(body) } else { Err(Malformed("it has another length")) })
+            .map_err(|wrong| {
+                Error::damaged("log", None, format!("the commit at key {base} cannot be read: {}", wrong.0))
+            })?;
         if !self.tail.is_empty() && self.tail.bytes() + Tail::cost(&body) > self.options.tail_limit() {
             self.seal()?;
         }

@@ -40,6 +40,11 @@ impl Tails {
         })
     }
 
+    /// Whether a dataset's retention was set, and that is not sealed yet.
+    pub fn sets_retention(&self, id: u64) -> bool {
+        self.tails.iter().any(|tail| tail.read().datasets.get(&id).is_some_and(|part| !part.retention.is_empty()))
+    }
+
     /// Everything below this key is sealed.
     pub fn base(&self) -> u64 {
         self.tails[0].base()

@@ -63,7 +63,7 @@ impl Watchers {
 
     /// How many are registered.
     pub fn count(&self) -> u64 {
-        self.registered.load(Ordering::Relaxed)
+        self.registered.load(Ordering::SeqCst)
     }
 
     /// Registers a watcher. The caller looks at the heads afterwards, and fires it if one has passed already.
@@ -87,18 +87,20 @@ impl Watchers {
 
     /// Tells those who wait for `dataset` that its head is `key` now.
     pub fn publish(&self, dataset: &Bytes, key: u64) {
+        let passed = |(after, signal): &(u64, Arc<Signal>)| (key > *after).then(|| signal.clone());
         let shard = self.shard(dataset).lock();
-        if let Some(watchers) = shard.get(dataset) {
-            watchers.values().filter(|(after, _)| key > *after).for_each(|(_, signal)| signal.fire());
-        }
+        let signals: Vec<_> = shard.get(dataset).map_or_else(Vec::new, |all| all.values().filter_map(passed).collect());
+        // A waker may drop its watcher, which takes itself out of the shard.
+        drop(shard);
+        signals.iter().for_each(|signal| signal.fire());
     }
 
     /// Wakes everyone: the engine closes.
     pub fn wake_all(&self) {
         for shard in &self.shards {
-            for watchers in shard.lock().values() {
-                watchers.values().for_each(|(_, signal)| signal.fire());
-            }
+            let signals: Vec<_> =
+                shard.lock().values().flat_map(|all| all.values().map(|(_, signal)| signal.clone())).collect();
+            signals.iter().for_each(|signal| signal.fire());
         }
     }
 

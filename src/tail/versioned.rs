@@ -23,6 +23,11 @@ impl<T> Versioned<T> {
         Some((*key, value))
     }
 
+    /// All values as of `bound`, oldest first.
+    pub fn upto(&self, bound: u64) -> impl Iterator<Item = &T> {
+        self.0.iter().take_while(move |(key, _)| *key <= bound).map(|(_, value)| value)
+    }
+
     /// The newest value.
     pub fn newest(&self) -> Option<&T> {
         self.0.last().map(|(_, value)| value)

@@ -40,6 +40,7 @@ pub trait Vfs: Send + Sync {
 }
 
 /// An open file.
+#[allow(clippy::len_without_is_empty)] // a file is not a collection
 pub trait VfsFile: Send + Sync {
     /// Reads at an offset; may read less than asked. 0 means the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;

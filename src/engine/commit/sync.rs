@@ -116,7 +116,8 @@ impl Commits {
     }
 }
 
-fn fail(core: &Core, waiting: Vec<Waiting>) {
+/// Answers those who wait for a sync that will not come.
+pub(super) fn fail(core: &Core, waiting: Vec<Waiting>) {
     for Waiting { request, wrote, .. } in waiting {
         let cause = core.poison.get().cloned().unwrap_or_default();
         request.answer(Err(if wrote { Error::OutcomeUnknown { cause } } else { Error::Poisoned { cause } }));

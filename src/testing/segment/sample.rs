@@ -43,7 +43,7 @@ pub fn options(seed: u64) -> LogOptions {
 
 /// A commit of a few records.
 pub fn body(n: u64) -> (Body, u32) {
-    let mut builder = BodyBuilder::new((n % 3 == 0).then_some(&b"device"[..]), None);
+    let mut builder = BodyBuilder::new(n.is_multiple_of(3).then_some(&b"device"[..]), None);
     let dataset = if n == 1 { builder.create(b"dataset") } else { builder.existing(1) };
     for record in 0..=n % 3 {
         builder.change(dataset, Op::Update, format!("entity-{record}").as_bytes(), &[n as u8; 150]);

@@ -2,6 +2,7 @@
 
 mod child;
 mod clock;
+mod hooks;
 mod replica;
 mod rng;
 
@@ -14,6 +15,7 @@ use tidelog::{Batch, Cap, Commit, Cursor, Engine, Entry, Error, Limits, Options,
 
 pub use child::{Child, child_dir};
 pub use clock::ManualClock;
+pub use hooks::{BAD, FULL, HOLD, Hooks};
 pub use replica::Replica;
 pub use rng::Rng;
 

@@ -21,7 +21,7 @@ const TARGETS: [Target; 6] = [
     ("chunk", testing::chunk, 20_000),
     ("cursor", testing::cursor, 20_000),
     ("ledger", testing::ledger, 6_000),
-    ("operations", testing::operations, 300),
+    ("operations", testing::operations, 200),
 ];
 
 /// Values at which something changes.

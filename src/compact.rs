@@ -74,7 +74,7 @@ struct Step<'a, 's> {
 /// Those of the index store. Nothing of the step happened then.
 pub fn step(store: &Store, id: u64, policy: &Policy, report: &mut CompactionReport) -> Result<Done> {
     let snapshot = store.snapshot();
-    let mut changes = store.changes(1 << 20);
+    let mut changes = store.changes(0);
     changes.delete_work(id);
     let Some(record) = snapshot.record(id)? else {
         store.commit(changes)?;

@@ -99,7 +99,9 @@ impl Cursor {
         Cursor(Kind::Head)
     }
 
-    /// After this key. A bare key carries no lineage: the caller vouches that it came from this store.
+    /// After this key. A bare key carries no lineage: the caller vouches that it came from this store, and that the
+    /// client holds the whole state there. That is so at a page's position when its `more` is false; in the middle of a
+    /// window only the page's own cursor goes on safely.
     ///
     /// A key that no store can reach (2^63 and above) becomes the highest one; reading from there is
     /// [`StaleReason::Future`](crate::StaleReason::Future) all the same.

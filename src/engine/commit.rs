@@ -275,7 +275,9 @@ impl Commits {
             SyncKeys::Counter => COUNTER_LEASE,
             SyncKeys::Timestamp => TIMESTAMP_LEASE,
         };
-        ledger.update(|state| state.lease = last.saturating_add(step)).map_err(|error| core.poison_with(&error))
+        ledger
+            .update(|state| state.lease = last.saturating_add(step).min(MAX_KEY))
+            .map_err(|error| core.poison_with(&error))
     }
 
     fn write(

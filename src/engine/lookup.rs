@@ -175,21 +175,20 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
         for at in (0..chunk.search(below.saturating_sub(1))).rev() {
             let row = chunk.entry(at);
             below = row.key;
-            if row.key <= record.floor && (record.window_trimmed || row.op == Op::Delete) {
-                if record.window_trimmed {
-                    break 'chunks;
-                }
-                continue;
-            }
-            // What was superseded at or below the history floor is gone, even while it still lies in its chunk.
-            let gone = row.key < record.history_floor
-                && pin.snapshot.mark(dataset.id, row.key)?.is_some_and(|next| next <= record.history_floor);
+            // What was dropped is gone, even while it still lies in its chunk.
+            let gone = row.key <= record.history_floor && !is_indexed(&pin, &dataset, row.entity, row.key)?;
             if !gone && !found.take(sealed_entry(&chunk, at, limits.payloads, row.born == row.key)) {
                 break 'chunks;
             }
         }
     }
     found.finish(&pin, &dataset)
+}
+
+/// Whether a sealed entry is in the index: a dropped one is not.
+fn is_indexed(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], key: u64) -> Result<bool> {
+    let version = pin.snapshot.version_at_or_below(dataset.id, entity, key)?;
+    Ok(version.is_some_and(|version| version.key == key))
 }
 
 struct Found {

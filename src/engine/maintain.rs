@@ -2,7 +2,7 @@
 //!
 //! Seals come first, also between the steps of a long compaction, since appends may be waiting for them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ use crate::types::CompactionReport;
 const IDLE: Duration = Duration::from_secs(1);
 /// How soon a failed seal is tried again.
 const RETRY: Duration = Duration::from_millis(200);
+/// Damaged datasets that background compaction passes over, at most.
+const MAX_PASSED_OVER: usize = 1024;
 /// Datasets looked up at once when all are compacted.
 const DATASETS_AT_ONCE: usize = 4096;
 
@@ -106,6 +108,7 @@ enum Next {
 pub fn run(core: &Core) {
     let mut trimming_from = Instant::now();
     let mut wait = IDLE;
+    let mut passed_over = BTreeSet::new();
     loop {
         let next = core.jobs.next(wait);
         if matches!(next, Next::Stop) {
@@ -124,7 +127,7 @@ pub fn run(core: &Core) {
                 wait = wait.min(trimming_from - now);
                 continue;
             }
-            match trim_one(core) {
+            match trim_one(core, &mut passed_over) {
                 Ok(Some(bytes)) => {
                     let rate = core.options.compaction_bytes_per_s.max(1);
                     let pause = Duration::from_secs_f64(bytes as f64 / rate as f64);
@@ -206,17 +209,28 @@ fn policy(core: &Core) -> Policy {
 
 /// One step of background compaction, for a dataset that is queued or due: the bytes it read and wrote, or none if there
 /// was nothing to do.
-fn trim_one(core: &Core) -> Result<Option<u64>> {
+fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>> {
     let snapshot = core.store.snapshot();
-    let queued = snapshot.work(1)?.first().copied();
+    // One that cannot be trimmed is not to keep the others from it.
+    let some = passed_over.len() + 1;
+    let queued = snapshot.work(some)?.into_iter().find(|id| !passed_over.contains(id));
     let id = match queued {
         Some(id) => Some(id),
-        None => snapshot.due(core.clock.now_ms(), 1)?.first().map(|(_, id)| *id),
+        None => {
+            let due = snapshot.due(core.clock.now_ms(), some)?;
+            due.into_iter().map(|(_, id)| id).find(|id| !passed_over.contains(id))
+        }
     };
     drop(snapshot);
     let Some(id) = id else { return Ok(None) };
     let mut report = CompactionReport::default();
-    let done = step(core, id, &mut report)?;
+    let done = match step(core, id, &mut report) {
+        Err(error @ Error::Damaged { .. }) if passed_over.len() < MAX_PASSED_OVER => {
+            passed_over.insert(id);
+            return Err(error);
+        }
+        done => done?,
+    };
     core.metrics.grace_held_bytes.store(done.held_bytes, Ordering::Relaxed);
     note(core, &report);
     Ok(Some(report.bytes_read + report.bytes_written))

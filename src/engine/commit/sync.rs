@@ -75,7 +75,7 @@ impl Commits {
 
     /// Syncs the log up to `end` at least, publishes what that makes visible, and answers all who waited for it.
     pub fn sync_upto(&self, core: &Core, end: LogPos) {
-        let _turn = self.sync.lock();
+        let turn = self.sync.lock();
         let mut written = self.written.lock();
         if core.poison.get().is_some() {
             drop(written);
@@ -98,6 +98,8 @@ impl Commits {
             self.written.lock().synced = target;
             core.publish(last_key);
         }
+        // Whoever is woken may commit at once, on this very thread.
+        drop(turn);
         for Waiting { request, answer, heads, .. } in waiting {
             request.answer(answer);
             core.wake(&heads);

@@ -238,7 +238,7 @@ fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>>
 
 /// One step of a dataset's compaction, by the retention that is in force now.
 fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
-    if core.tails.pin().sets_retention(id) {
+    if core.tails.pin().steers(id) {
         seal_all(core)?;
     }
     compact::step(&core.store, id, &policy(core), report)

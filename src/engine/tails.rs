@@ -40,9 +40,13 @@ impl Tails {
         })
     }
 
-    /// Whether a dataset's retention was set, and that is not sealed yet.
-    pub fn sets_retention(&self, id: u64) -> bool {
-        self.tails.iter().any(|tail| tail.read().datasets.get(&id).is_some_and(|part| !part.retention.is_empty()))
+    /// Whether something is not sealed yet that a dataset's compaction goes by: its retention, or a consumer's position.
+    pub fn steers(&self, id: u64) -> bool {
+        self.tails.iter().any(|tail| {
+            let inner = tail.read();
+            let retention = inner.datasets.get(&id).is_some_and(|part| !part.retention.is_empty());
+            retention || inner.consumers.keys().any(|(of, _)| *of == id)
+        })
     }
 
     /// Everything below this key is sealed.

@@ -30,6 +30,7 @@ mod page_limits;
 mod quiet_floors;
 mod read_only;
 mod readme;
+mod recent;
 mod recreated_dataset;
 mod retention_caps;
 mod review_commit;

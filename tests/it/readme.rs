@@ -44,7 +44,7 @@ fn the_table_of_limits_is_what_the_code_has() {
             mib("MAX_PAYLOAD_BYTES"),
         ),
         format!(
-            "| commit | 1/24 of the memory option (10.6 MiB by default), at most {} GiB and {} changes |",
+            "| commit | 1/16 of the memory option (16 MiB by default) and 64 KiB, at most {} GiB and {} changes; each change counts 160 bytes besides |",
             limit("MAX_BODY_BYTES") >> 30,
             grouped(limit("MAX_COMMIT_CHANGES")),
         ),

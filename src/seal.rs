@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::chunk::{ChunkBuilder, ChunkEntry};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
+use crate::options::Options;
 use crate::store::{
     Applied, Changes, ConsumerRecord, DatasetRecord, EntityLookup, IdempotencyRecord, Snapshot, Store, Version,
 };
@@ -22,6 +23,18 @@ pub struct Sealing {
     pub retention: Retention,
     /// Idempotency ids used before this are forgotten.
     pub forget_before_ms: u64,
+}
+
+impl Sealing {
+    /// What the options say, as of `now_ms`.
+    pub fn new(options: &Options, now_ms: u64) -> Sealing {
+        let window_ms = options.idempotency_window.as_millis() as u64;
+        Sealing {
+            chunk_bytes: options.chunk_bytes,
+            retention: options.retention,
+            forget_before_ms: now_ms.saturating_sub(window_ms),
+        }
+    }
 }
 
 /// Trailing small chunks that make a merge worth its while.
@@ -118,7 +131,6 @@ impl DatasetSeal<'_, '_, '_> {
 
     /// Writes index rows and marks, entity by entity, and finds what precedes each entry.
     fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord, applied: u64) -> Result<Vec<Before>> {
-        let first = part.entries().first().map_or(0, |entry| entry.key);
         let mut before = vec![Before::default(); part.entries().len()];
         let mut entities: Vec<&Bytes> = part.entities().collect();
         entities.sort_unstable();
@@ -149,7 +161,6 @@ impl DatasetSeal<'_, '_, '_> {
                     record.tombstone_bytes += entry.bytes();
                 }
                 before[part.entries().partition_point(|other| other.key < entry.key)] = row;
-                debug_assert!(entry.key >= first);
                 previous = Some(version);
                 next = part.newer(entry);
             }

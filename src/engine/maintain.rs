@@ -173,7 +173,7 @@ fn seal_oldest(core: &Core) -> Result<()> {
     }
     let upto = Upto { key: last_key, pos: end };
     core.ledger.lock().update(|state| state.sealing_upto = upto)?;
-    let changes = seal(&core.store, &tail.read(), &sealing(core))?;
+    let changes = seal(&core.store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
     core.store.commit(changes)?;
     core.store.flush()?;
     core.ledger.lock().update(|state| state.applied_upto = upto)?;
@@ -184,16 +184,6 @@ fn seal_oldest(core: &Core) -> Result<()> {
     core.metrics.last_seal_ms.store(elapsed_ms, Ordering::Relaxed);
     tracing::debug!(last_key, elapsed_ms, "sealed a tail");
     Ok(())
-}
-
-/// What a seal goes by.
-pub fn sealing(core: &Core) -> Sealing {
-    let window_ms = core.options.idempotency_window.as_millis() as u64;
-    Sealing {
-        chunk_bytes: core.options.chunk_bytes,
-        retention: core.options.retention,
-        forget_before_ms: core.clock.now_ms().saturating_sub(window_ms),
-    }
 }
 
 fn policy(core: &Core) -> Policy {

@@ -212,12 +212,7 @@ impl Replay<'_> {
         };
         let upto = Upto { key, pos };
         self.ledger.lock().update(|state| state.sealing_upto = upto)?;
-        let window_ms = self.options.idempotency_window.as_millis() as u64;
-        let sealing = Sealing {
-            chunk_bytes: self.options.chunk_bytes,
-            retention: self.options.retention,
-            forget_before_ms: self.now_ms.saturating_sub(window_ms),
-        };
+        let sealing = Sealing::new(self.options, self.now_ms);
         let changes = seal(self.store, &self.tail.read(), &sealing)?;
         self.store.commit(changes)?;
         self.store.flush()?;

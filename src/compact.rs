@@ -13,12 +13,14 @@ mod window;
 
 use crate::error::Result;
 use crate::seal::{MERGE_RUN, age_of};
-use crate::store::{Changes, DatasetRecord, Snapshot, Store};
+use crate::store::{Changes, DatasetRecord, Pool, Snapshot, Store};
 use crate::types::{CompactionReport, Keep, Retention};
 use rewrite::Dead;
 
 /// Chunk bytes that one step reads, about.
 const STEP_READ_BYTES: u64 = 4 << 20;
+/// Bytes of changes beyond which no further dataset joins a batch.
+const BATCH_BYTES: usize = 1 << 20;
 /// Entries that one step drops, at most.
 const STEP_DROPS: usize = 20_000;
 
@@ -49,13 +51,14 @@ pub struct Done {
 }
 
 /// One step of a dataset's compaction.
-struct Step<'a, 's> {
+struct Step<'a, 'p, 's> {
     store: &'s Store,
-    snapshot: &'a Snapshot<'s>,
+    snapshot: &'p Snapshot<'p>,
+    pool: &'a Pool<'p>,
     policy: &'a Policy,
     retention: Retention,
     record: DatasetRecord,
-    changes: Changes<'s>,
+    changes: &'a mut Changes<'s>,
     dead: Dead,
     /// No floor passes this key: consumers have not acknowledged what is above.
     lease: u64,
@@ -67,28 +70,49 @@ struct Step<'a, 's> {
     held: bool,
 }
 
-/// Trims one dataset by one step. Nothing happens to a dataset that is gone.
+/// Trims the first of these datasets by one step, and as many more of them as one batch takes, and says how each ended.
+/// Nothing happens to a dataset that is gone.
 ///
 /// # Errors
 ///
-/// Those of the index store. Nothing of the step happened then.
-pub fn step(store: &Store, id: u64, policy: &Policy, report: &mut CompactionReport) -> Result<Done> {
+/// Those of the index store. Nothing of any step happened then.
+pub fn steps(store: &Store, ids: &[u64], policy: &Policy, report: &mut CompactionReport) -> Result<Vec<Done>> {
     let snapshot = store.snapshot();
+    let pool = Pool::new(&snapshot);
     let mut changes = store.changes(0);
+    let (mut done, mut sum) = (Vec::with_capacity(ids.len()), CompactionReport::default());
+    for id in ids {
+        done.push(step(store, &pool, &mut changes, *id, policy, &mut sum)?);
+        if changes.len_bytes() >= BATCH_BYTES || sum.bytes_read >= STEP_READ_BYTES {
+            break;
+        }
+    }
+    store.commit(changes)?;
+    add(report, &sum);
+    Ok(done)
+}
+
+fn step<'s>(
+    store: &'s Store,
+    pool: &Pool<'_>,
+    changes: &mut Changes<'s>,
+    id: u64,
+    policy: &Policy,
+    report: &mut CompactionReport,
+) -> Result<Done> {
+    let snapshot = pool.snapshot();
     changes.delete_work(id);
-    let Some(record) = snapshot.record(id)? else {
-        store.commit(changes)?;
-        return Ok(Done::default());
-    };
+    let Some(record) = snapshot.record(id)? else { return Ok(Done::default()) };
     let retention = record.retention.unwrap_or(policy.retention);
-    let lease = lease(&snapshot, &record)?;
+    let lease = lease(pool, &record)?;
     let grace_after_ms = match policy.grace_ms {
         0 => u64::MAX,
         grace_ms => policy.now_ms.saturating_sub(grace_ms),
     };
     let mut step = Step {
         store,
-        snapshot: &snapshot,
+        snapshot,
+        pool,
         policy,
         retention,
         record,
@@ -115,10 +139,27 @@ pub fn step(store: &Store, id: u64, policy: &Policy, report: &mut CompactionRepo
     step.finish(report)
 }
 
+/// Whether a step would find anything to do for a dataset, by what its record says.
+pub fn is_due(record: &DatasetRecord, policy: &Policy) -> bool {
+    let retention = record.retention.unwrap_or(policy.retention);
+    let over = |cap: Option<u64>, count: u64| cap.is_some_and(|cap| count > cap);
+    let (history, tombstones) = (retention.history, retention.tombstones);
+    let is_over = match retention.keep {
+        Keep::Live => {
+            over(history.entries, record.superseding)
+                || over(history.bytes, record.superseded_bytes)
+                || over(tombstones.entries, record.tombstones)
+                || over(tombstones.bytes, record.tombstone_bytes)
+        }
+        Keep::Window => over(history.entries, record.entries) || over(history.bytes, record.bytes),
+    };
+    is_over || record.small_run >= MERGE_RUN || age_of(record, &retention).is_some()
+}
+
 /// The lowest position that a consumer of the dataset still needs.
-fn lease(snapshot: &Snapshot<'_>, record: &DatasetRecord) -> Result<u64> {
+fn lease(pool: &Pool<'_>, record: &DatasetRecord) -> Result<u64> {
     let mut least = u64::MAX;
-    for consumer in snapshot.consumers_of(record.id) {
+    for consumer in pool.consumers_of(record.id) {
         let needs = consumer?.record.needs();
         // One that lost its lease holds nothing back any more.
         if needs >= record.history_floor {
@@ -139,7 +180,7 @@ fn cap_bytes(retention: &Retention) -> u64 {
     retention.history.bytes.unwrap_or(0)
 }
 
-impl Step<'_, '_> {
+impl Step<'_, '_, '_> {
     /// Whether an entry may not be touched, since a reader or a consumer may still need what it says.
     /// `held_bytes` is what would be kept for them, over the caps.
     fn is_held(&mut self, key: u64, time_ms: u64, held_bytes: u64) -> bool {
@@ -167,7 +208,7 @@ impl Step<'_, '_> {
 
     /// Whether an entry is in the index. A dropped one is not, even while it still lies in its chunk.
     fn is_indexed(&self, entity: &[u8], key: u64) -> Result<bool> {
-        let found = self.snapshot.version_at_or_below(self.record.id, entity, key)?;
+        let found = self.pool.version_at_or_below(self.record.id, entity, key)?;
         Ok(found.is_some_and(|version| version.key == key))
     }
 
@@ -179,7 +220,7 @@ impl Step<'_, '_> {
         self.record.bytes = self.record.bytes.saturating_sub(bytes);
     }
 
-    /// Commits the step, and sets when the dataset is due again.
+    /// Ends the step, and sets when the dataset is due again.
     fn finish(mut self, report: &mut CompactionReport) -> Result<Done> {
         let (id, more) = (self.record.id, self.full);
         if more {
@@ -200,7 +241,6 @@ impl Step<'_, '_> {
         }
         self.changes.put_record(&self.record)?;
         let held_bytes = if self.held { history_bytes(&self.record, &self.retention) } else { 0 };
-        self.store.commit(self.changes)?;
         self.report.bytes_read += self.read;
         add(report, &self.report);
         Ok(Done { more, held_bytes })
@@ -218,7 +258,7 @@ impl Step<'_, '_> {
         let (mut due, mut history_found, mut tombstone_found) = (again, false, false);
         let history_age = self.retention.history.age_ms;
         let tombstone_age = self.retention.tombstones.age_ms.filter(|_| self.retention.keep == Keep::Live);
-        for meta in self.snapshot.metas(id, self.record.floor.saturating_add(1)) {
+        for meta in self.pool.metas(id, self.record.floor.saturating_add(1)) {
             let meta = meta?;
             let superseding = meta.superseding > 0 || self.retention.keep == Keep::Window;
             if let Some(age) =

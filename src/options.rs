@@ -106,7 +106,7 @@ impl Options {
     }
 
     /// The one memory budget, in bytes: tails, caches and RocksDB together (default 256 MiB, at least 16 MiB). A
-    /// commit may take at most a sixteenth of this, counted as it lies in memory: up to 500 bytes for each change besides
+    /// commit may take at most a sixteenth of this, counted as it lies in memory: up to 750 bytes for each change besides
     /// entity and payload.
     pub fn memory(mut self, bytes: usize) -> Options {
         self.memory = bytes;

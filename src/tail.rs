@@ -18,8 +18,8 @@ use crate::frame::{Body, DatasetRef, LogPos, RecordKind};
 
 /// About what one entry costs beside its frame's bytes: its row, its entity's slot and version links.
 pub const ENTRY_OVERHEAD_BYTES: usize = 160;
-/// About what one dataset costs.
-pub const DATASET_OVERHEAD_BYTES: usize = 320;
+/// About what one dataset costs: its part with the tables of entries and entities, its name.
+pub const DATASET_OVERHEAD_BYTES: usize = 560;
 /// A slice of a frame larger than this is copied when it is much smaller than the frame, so that a reader who keeps
 /// one small payload does not keep megabytes alive.
 const COPY_ABOVE_BYTES: usize = 64 << 10;

@@ -32,13 +32,13 @@ impl Excess {
     }
 }
 
-impl Step<'_, '_> {
+impl Step<'_, '_, '_> {
     /// Moves F over as many superseding entries as the caps demand, and drops what each of them replaced.
     pub(super) fn history(&mut self) -> Result<()> {
         let cap = self.retention.history;
         let mut excess = Excess::new(&cap, self.record.superseding, self.record.superseded_bytes, self.policy.now_ms);
-        let (id, snapshot) = (self.record.id, self.snapshot);
-        for meta in snapshot.metas(id, self.record.history_floor.saturating_add(1)) {
+        let (id, snapshot, pool) = (self.record.id, self.snapshot, self.pool);
+        for meta in pool.metas(id, self.record.history_floor.saturating_add(1)) {
             let meta = meta?;
             if !excess.wants(meta.first_time_ms) {
                 break;

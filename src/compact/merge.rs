@@ -7,7 +7,7 @@ use crate::error::Result;
 /// Chunks that are merged in one step, at most.
 const MERGE_CHUNKS: usize = 1024;
 
-impl Step<'_, '_> {
+impl Step<'_, '_, '_> {
     /// Merges the run of small chunks at the dataset's end.
     pub(super) fn merge(&mut self) -> Result<()> {
         let run = self.small_run()?;

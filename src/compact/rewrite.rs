@@ -21,14 +21,14 @@ impl Dead {
     }
 }
 
-impl Step<'_, '_> {
+impl Step<'_, '_, '_> {
     /// Counts the dropped entries in their chunks, and rewrites those of which a quarter is dead.
     pub(super) fn rewrite(&mut self) -> Result<()> {
         let dead = self.dead.0.clone();
-        let (id, snapshot) = (self.record.id, self.snapshot);
+        let (id, pool) = (self.record.id, self.pool);
         let mut keys = dead.iter().peekable();
         while let Some((key, _)) = keys.peek() {
-            let Some(mut meta) = snapshot.meta_covering(id, **key)? else {
+            let Some(mut meta) = pool.meta_covering(id, **key)? else {
                 let what = format!("dataset {id} has no chunk for key {key}, which another entry names");
                 return Err(Error::damaged(self.store.dir(), None, what));
             };
@@ -64,7 +64,7 @@ impl Step<'_, '_> {
     /// Adds the entries of a chunk that are not dropped; the marks of the others go with them.
     pub(super) fn keep_alive(&mut self, chunk: &Chunk, builder: &mut ChunkBuilder) -> Result<()> {
         let id = self.record.id;
-        let mut marks = self.snapshot.marks(id, chunk.first_key().saturating_sub(1)).peekable();
+        let mut marks = self.pool.marks(id, chunk.first_key().saturating_sub(1)).peekable();
         for entry in chunk.iter() {
             let mut mark = None;
             while let Some(found) = marks.next_if(|found| !matches!(found, Ok((old, _)) if *old > entry.key)) {

@@ -5,7 +5,7 @@ use super::history::Excess;
 use crate::error::Result;
 use crate::types::Op;
 
-impl Step<'_, '_> {
+impl Step<'_, '_, '_> {
     /// Moves `floor` over as many tombstones as the caps demand.
     ///
     /// A tombstone goes only when no older version of its entity remains. Every entry at or below F has lost its
@@ -14,8 +14,8 @@ impl Step<'_, '_> {
     pub(super) fn tombstones(&mut self) -> Result<()> {
         let cap = self.retention.tombstones;
         let mut excess = Excess::new(&cap, self.record.tombstones, self.record.tombstone_bytes, self.policy.now_ms);
-        let (id, snapshot) = (self.record.id, self.snapshot);
-        for meta in snapshot.metas(id, self.record.floor.saturating_add(1)) {
+        let (id, snapshot, pool) = (self.record.id, self.snapshot, self.pool);
+        for meta in pool.metas(id, self.record.floor.saturating_add(1)) {
             let meta = meta?;
             if self.record.tombstones == 0 || !excess.wants(meta.first_time_ms) {
                 break;

@@ -5,13 +5,13 @@ use super::history::Excess;
 use crate::error::Result;
 use crate::types::Op;
 
-impl Step<'_, '_> {
+impl Step<'_, '_, '_> {
     /// Moves both floors over as many entries as the caps demand.
     pub(super) fn window(&mut self) -> Result<()> {
         let cap = self.retention.history;
         let mut excess = Excess::new(&cap, self.record.entries, self.record.bytes, self.policy.now_ms);
-        let (id, snapshot) = (self.record.id, self.snapshot);
-        for meta in snapshot.metas(id, self.record.floor.saturating_add(1)) {
+        let (id, snapshot, pool) = (self.record.id, self.snapshot, self.pool);
+        for meta in pool.metas(id, self.record.floor.saturating_add(1)) {
             let meta = meta?;
             if !excess.wants(meta.first_time_ms) {
                 break;

@@ -23,8 +23,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(200);
 /// Damaged datasets that background compaction passes over, at most.
 const MAX_PASSED_OVER: usize = 1024;
-/// Datasets looked up at once when all are compacted.
-const DATASETS_AT_ONCE: usize = 4096;
+/// Datasets that are looked at together when all are compacted.
+const DATASETS_AT_ONCE: usize = 1024;
 
 type Job = Box<dyn FnOnce(&Core) + Send>;
 
@@ -228,10 +228,17 @@ fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>>
 
 /// One step of a dataset's compaction, by the retention that is in force now.
 fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
-    if core.tails.pin().steers(id) {
+    Ok(steps(core, &[id], report)?.pop().unwrap_or_default())
+}
+
+/// The same for some datasets together, for as many of them as one batch takes.
+fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<Done>> {
+    let tails = core.tails.pin();
+    if ids.iter().any(|id| tails.steers(*id)) {
+        drop(tails);
         seal_all(core)?;
     }
-    compact::step(&core.store, id, &policy(core), report)
+    compact::steps(&core.store, ids, &policy(core), report)
 }
 
 fn note(core: &Core, report: &CompactionReport) {
@@ -259,28 +266,12 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
         Some(name) => {
             let id = core.store.snapshot().name(&name)?;
             let id = id.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
-            compact_dataset(core, id, &mut report)?;
+            report.datasets = 1;
+            compact_fully(core, vec![id], &mut report)?;
             core.store.flush()?;
             core.store.reclaim(Some(id));
         }
-        None => {
-            progress.total.store(core.store.applied()?.datasets, Ordering::Relaxed);
-            let mut from = 0;
-            loop {
-                let snapshot = core.store.snapshot();
-                let some = snapshot.records(from).take(DATASETS_AT_ONCE).map(|record| Ok(record?.id));
-                let some: Vec<u64> = some.collect::<Result<_>>()?;
-                drop(snapshot);
-                for id in &some {
-                    compact_dataset(core, *id, &mut report)?;
-                    progress.done.fetch_add(1, Ordering::Relaxed);
-                }
-                match some.last() {
-                    Some(last) => from = last + 1,
-                    None => break,
-                }
-            }
-        }
+        None => compact_all(core, progress, &mut report)?,
     }
     if all {
         core.store.flush()?;
@@ -291,20 +282,41 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
     Ok(report)
 }
 
-fn compact_dataset(core: &Core, id: u64, report: &mut CompactionReport) -> Result<()> {
-    report.datasets += 1;
+fn compact_all(core: &Core, progress: &Progress, report: &mut CompactionReport) -> Result<()> {
+    progress.total.store(core.store.applied()?.datasets, Ordering::Relaxed);
+    let mut from = 0;
     loop {
-        let before = *report;
-        let done = step(core, id, report)?;
-        let dropped =
-            |report: &CompactionReport| report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
-        core.metrics.compaction_dropped.fetch_add(dropped(report) - dropped(&before), Ordering::Relaxed);
-        core.metrics.grace_held_bytes.store(done.held_bytes, Ordering::Relaxed);
-        if !done.more {
-            return Ok(());
+        let snapshot = core.store.snapshot();
+        let records: Vec<_> = snapshot.records(from).take(DATASETS_AT_ONCE).collect::<Result<_>>()?;
+        drop(snapshot);
+        let Some(last) = records.last() else { return Ok(()) };
+        from = last.id + 1;
+        let (policy, tails) = (policy(core), core.tails.pin());
+        let due = records.iter().filter(|record| compact::is_due(record, &policy) || tails.steers(record.id));
+        let due = due.map(|record| record.id).collect();
+        drop(tails);
+        compact_fully(core, due, report)?;
+        report.datasets += records.len() as u64;
+        progress.done.fetch_add(records.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Trims these datasets step by step until nothing more is due in any of them.
+fn compact_fully(core: &Core, mut ids: Vec<u64>, report: &mut CompactionReport) -> Result<()> {
+    let dropped =
+        |report: &CompactionReport| report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
+    while !ids.is_empty() {
+        let before = dropped(report);
+        let done = steps(core, &ids, report)?;
+        core.metrics.compaction_dropped.fetch_add(dropped(report) - before, Ordering::Relaxed);
+        if let Some(last) = done.last() {
+            core.metrics.grace_held_bytes.store(last.held_bytes, Ordering::Relaxed);
         }
+        let stepped: Vec<u64> = ids.drain(..done.len()).collect();
+        ids.extend(stepped.into_iter().zip(&done).filter(|(_, done)| done.more).map(|(id, _)| id));
         seal_pending(core)?;
     }
+    Ok(())
 }
 
 /// Seals everything committed before this call, and runs `work` afterwards on the maintenance thread.

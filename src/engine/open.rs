@@ -35,7 +35,7 @@ pub(super) const BACKUP: &str = "BACKUP";
 /// The index store's share of the memory budget.
 pub fn store_options(options: &Options) -> StoreOptions {
     let lz4 = options.compression == Compression::Lz4;
-    StoreOptions { memory: options.memory * 7 / 16, cache_bytes: options.memory / 5, lz4 }
+    StoreOptions { memory: options.memory * 3 / 8, cache_bytes: options.memory / 5, lz4 }
 }
 
 /// An open core, and what keeps others out.

@@ -16,6 +16,7 @@ use super::request::Work;
 use super::tails::Tails;
 use crate::error::{Error, Name, Result, Stale, StaleReason};
 use crate::frame::{Body, BodyBuilder};
+use crate::store::EntityLookup;
 use crate::tail::{Acked, Remembered, Tail};
 use crate::types::{Batch, Change, ChangeOp, Expect, Op};
 
@@ -71,10 +72,11 @@ impl Prepared {
 /// What is wrong with the call itself, whatever the store holds. What the store refuses is an [`Outcome`].
 pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
     let deletions = core.deletions();
-    let pin = Pin::all(core);
+    let pin = &Pin::all(core);
     let mut preparation = Preparation {
         core,
         pin,
+        lookup: None,
         datasets: HashMap::new(),
         touched: HashMap::new(),
         prepared: Prepared {
@@ -112,7 +114,9 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
 
 struct Preparation<'a> {
     core: &'a Core,
-    pin: Pin<'a>,
+    pin: &'a Pin<'a>,
+    /// Made when first needed: an iterator costs more than a seek, and most batches look at many entities or at none.
+    lookup: Option<EntityLookup<'a>>,
     /// Index in the body's table and id (none: created by this commit) of each dataset.
     datasets: HashMap<Bytes, (u32, Option<u64>)>,
     /// What this batch made of entities that are looked at: whether they exist. Their keys are not known yet.
@@ -266,7 +270,10 @@ impl Preparation<'_> {
         let Some(id) = id else { return Ok(None) };
         let state = match newest_in_tails(&self.pin.tails, id, entity) {
             Some(state) => Some(state),
-            None => self.pin.snapshot.newest(id, entity)?.map(|version| (version.key, version.op != Op::Delete)),
+            None => {
+                let lookup = self.lookup.get_or_insert_with(|| self.pin.snapshot.entity_lookup());
+                lookup.seek(id, entity, u64::MAX)?.map(|version| (version.key, version.op != Op::Delete))
+            }
         };
         self.prepared.seen.push((id, entity.clone(), state));
         Ok(state)

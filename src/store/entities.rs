@@ -10,11 +10,6 @@ use super::{Result, keys};
 use crate::codec::Malformed;
 
 impl Snapshot<'_> {
-    /// The newest version of an entity.
-    pub fn newest(&self, id: u64, entity: &[u8]) -> Result<Option<Version>> {
-        self.version_at_or_below(id, entity, u64::MAX)
-    }
-
     /// The newest version of an entity whose key is at most `key`.
     pub fn version_at_or_below(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
         self.entity_lookup().seek(id, entity, key)
@@ -98,7 +93,7 @@ impl Iterator for Entities<'_> {
     }
 }
 
-fn parse_version(row: &[u8], value: &[u8]) -> Result<Version, Malformed> {
+pub(super) fn parse_version(row: &[u8], value: &[u8]) -> Result<Version, Malformed> {
     parse_row(row, value).map(|(_, version)| version)
 }
 

@@ -124,6 +124,11 @@ pub fn consumers_range(id: u64) -> (Vec<u8>, Vec<u8>) {
     (from, to)
 }
 
+/// All rows of [`consumer`].
+pub fn all_consumers_range() -> (Vec<u8>, Vec<u8>) {
+    (vec![CONSUMER], vec![CONSUMER + 1])
+}
+
 /// Row of `meta`: a consumer, by name.
 pub fn consumer_name(name: &[u8], id: u64) -> Vec<u8> {
     let mut row = vec![CONSUMER_NAME];

@@ -14,6 +14,7 @@ mod families;
 mod keys;
 mod manifest;
 mod open;
+mod pool;
 mod record;
 mod rows;
 mod snapshot;
@@ -32,6 +33,7 @@ use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 pub use cache::CacheStat;
 pub use entities::EntityLookup;
+pub use pool::Pool;
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 pub use snapshot::Snapshot;
 pub use write::Changes;

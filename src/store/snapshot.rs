@@ -85,10 +85,7 @@ impl<'a> Snapshot<'a> {
     pub fn marks(&self, id: u64, after: u64) -> Rows<'_, (u64, u64)> {
         let (_, to) = keys::dataset_range(id);
         let from = keys::pair(id, after.saturating_add(1)).to_vec();
-        Rows::new(self, Family::Superseded, (from, to), |row, value| {
-            let (_, old) = keys::parse_pair(row)?;
-            Ok((old, parse_successor(old, value)?))
-        })
+        Rows::new(self, Family::Superseded, (from, to), parse_mark)
     }
 
     /// A consumer of a dataset.
@@ -98,10 +95,7 @@ impl<'a> Snapshot<'a> {
 
     /// All consumers of a dataset, in order of name.
     pub fn consumers_of(&self, id: u64) -> Rows<'_, ConsumerRow> {
-        Rows::new(self, Family::Meta, keys::consumers_range(id), |row, value| {
-            let (id, name) = keys::parse_consumer(row)?;
-            Ok(ConsumerRow { id, name: Bytes::copy_from_slice(name), record: meta::decode(value)? })
-        })
+        Rows::new(self, Family::Meta, keys::consumers_range(id), parse_consumer)
     }
 
     /// Consumers of all datasets in order of (name, dataset id), behind `after`, at most `limit` of them.
@@ -185,6 +179,16 @@ pub(super) fn just_behind(mut row: Vec<u8>) -> Vec<u8> {
 pub(super) fn parse_id(value: &[u8]) -> Result<u64, Malformed> {
     let id = value.try_into().map_err(|_| Malformed("a dataset's id is not 8 bytes long"))?;
     Ok(u64::from_be_bytes(id))
+}
+
+pub(super) fn parse_consumer(row: &[u8], value: &[u8]) -> Result<ConsumerRow, Malformed> {
+    let (id, name) = keys::parse_consumer(row)?;
+    Ok(ConsumerRow { id, name: Bytes::copy_from_slice(name), record: meta::decode(value)? })
+}
+
+pub(super) fn parse_mark(row: &[u8], value: &[u8]) -> Result<(u64, u64), Malformed> {
+    let (_, old) = keys::parse_pair(row)?;
+    Ok((old, parse_successor(old, value)?))
 }
 
 pub(super) fn parse_successor(old: u64, value: &[u8]) -> Result<u64, Malformed> {

@@ -55,6 +55,8 @@ pub(super) fn database(options: &StoreOptions, shared: &Shared, create: bool) ->
     db.set_stats_dump_period_sec(0);
     db.set_stats_persist_period_sec(0);
     db.set_bytes_per_sync(1 << 20);
+    // Each file that a compaction reads has such a buffer, outside of the cache: the default of 2 MiB makes dozens.
+    db.set_compaction_readahead_size((options.memory / 512).clamp(64 << 10, 2 << 20));
     // It is grown anyway, and 4 MiB is much for a small store.
     db.set_manifest_preallocation_size(64 << 10);
     db.set_max_manifest_file_size(4 << 20);

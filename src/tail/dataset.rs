@@ -73,6 +73,10 @@ pub struct TailDataset {
 impl TailDataset {
     pub(super) fn push(&mut self, mut entry: TailEntry, entity: Bytes) {
         let at = self.entries.len() as u32;
+        if at == 0 {
+            // Most datasets of a store of many have one entry in a tail.
+            self.entries.reserve_exact(1);
+        }
         entry.bytes_upto = self.entries.last().map_or(0, |last| last.bytes_upto) + entry.bytes();
         match self.entities.get_mut(&entity) {
             Some(versions) => {

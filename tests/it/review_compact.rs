@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tidelog::{Cap, Engine, Keep, Retention};
+use tidelog::{Cap, Compression, Engine, Error, Keep, Retention};
 
 use crate::support::{ManualClock, NOON, PATIENCE, delete, entries_cap, put, small, store, value};
 
@@ -81,4 +81,39 @@ fn background_compaction_goes_by_the_newest_retention() {
     }
     engine.seal().expect("a seal");
     assert_eq!(engine.history("d", "e", 9).expect("history").len(), 2, "everything is kept by now");
+}
+
+#[test]
+fn a_damaged_dataset_does_not_keep_the_others_from_their_retention() {
+    let options = || small().chunk_bytes(4096).compression(Compression::None);
+    let (dir, engine) = store(options());
+    for dataset in ["bad", "good"] {
+        for n in 0..20 {
+            put(&engine, dataset, "e", &format!("{dataset} {n} ").repeat(64));
+        }
+        engine.set_retention(dataset, Retention { history: entries_cap(2), ..Retention::unlimited() }).expect("set");
+    }
+    engine.seal().expect("a seal");
+    engine.close().expect("a clean close");
+    let db = dir.path().join("store/db");
+    let mut damaged = 0;
+    for file in std::fs::read_dir(&db).expect("the index store").map(|entry| entry.expect("a file").path()) {
+        let mut bytes = std::fs::read(&file).expect("its bytes");
+        for at in 0..bytes.len().saturating_sub(8) {
+            if bytes[at..].starts_with(b"bad 7 ba") {
+                bytes[at] ^= 1;
+                damaged += 1;
+            }
+        }
+        std::fs::write(&file, bytes).expect("its bytes");
+    }
+    assert!(damaged > 0, "the payload was found");
+    let engine = Engine::open(dir.path().join("store"), options().background_compaction(true)).expect("it opens");
+    let begun = Instant::now();
+    while engine.metrics().compaction_dropped < 17 {
+        assert!(begun.elapsed() < PATIENCE, "nothing is trimmed behind the damaged dataset");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(engine.history("good", "e", 99).expect("history").len(), 3);
+    assert!(matches!(engine.compact(Some(b"bad")), Err(Error::Damaged { .. })));
 }

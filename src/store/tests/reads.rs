@@ -79,7 +79,7 @@ fn decoded_chunks_are_kept_per_epoch() {
 fn versions_are_found_by_entity_and_key() {
     let place = three_chunks();
     let snapshot = place.store.snapshot();
-    let newest = snapshot.newest(10, b"a\0").unwrap().unwrap();
+    let newest = snapshot.version_at_or_below(10, b"a\0", u64::MAX).unwrap().unwrap();
     assert_eq!((newest.key, newest.born, newest.payload_len, newest.bytes), (32, 22, 7, 9));
     let at = |key| snapshot.version_at_or_below(10, b"a", key).unwrap().map(|version| version.key);
     assert_eq!([at(31), at(30), at(21), at(11), at(10)], [Some(31), Some(21), Some(21), Some(11), None]);
@@ -87,8 +87,8 @@ fn versions_are_found_by_entity_and_key() {
         |limit| -> Vec<u64> { snapshot.versions(10, b"b", limit).unwrap().iter().map(|version| version.key).collect() };
     assert_eq!(keys(9), [33, 23, 13]);
     assert_eq!(keys(2), [33, 23]);
-    assert_eq!(snapshot.newest(10, b"c").unwrap(), None);
-    assert_eq!(snapshot.newest(11, b"a").unwrap().unwrap().key, 14);
+    assert_eq!(snapshot.version_at_or_below(10, b"c", u64::MAX).unwrap(), None);
+    assert_eq!(snapshot.version_at_or_below(11, b"a", u64::MAX).unwrap().unwrap().key, 14);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_snapshot_does_not_see_what_comes_after_it() {
     assert_eq!(before.marks(10, 0).count(), 6);
     assert_eq!(after.record(10).unwrap(), None);
     assert_eq!(after.chunks(10, 0, 0).count() + after.entities(10, None).count() + after.marks(10, 0).count(), 0);
-    assert_eq!(after.newest(10, b"a").unwrap(), None);
+    assert_eq!(after.version_at_or_below(10, b"a", u64::MAX).unwrap(), None);
     // The neighbours are untouched.
     assert_eq!(after.chunks(11, 0, 0).count(), 1);
     assert_eq!(after.record(11).unwrap().unwrap().head, 14);
@@ -284,4 +284,35 @@ fn deleting_a_dataset_takes_its_rows_everywhere() {
     assert_eq!(snapshot.work(9).unwrap(), [] as [u64; 0]);
     assert_eq!(snapshot.consumers(None, 9).unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [11]);
     assert_eq!(snapshot.records(0).map(|record| record.unwrap().id).collect::<Vec<_>>(), [11]);
+}
+
+#[test]
+fn a_pool_reads_what_its_snapshot_does() {
+    let place = three_chunks();
+    let mut changes = place.store.changes(0);
+    for id in [9, 10, 11] {
+        changes.put_consumer(id, b"c", &ConsumerRecord { position: id, ..ConsumerRecord::default() }).unwrap();
+    }
+    place.store.commit(changes).unwrap();
+    let snapshot = place.store.snapshot();
+    let pool = Pool::new(&snapshot);
+    // Twice and in turn, so that each iterator is used again, also for what lies before it.
+    for id in [11, 10, 12, 9, 10, 11] {
+        for key in [0, 11, 13, 22, 33, 99] {
+            let metas = pool.metas(id, key).collect::<Result<Vec<_>>>().unwrap();
+            assert_eq!(metas, snapshot.metas(id, key).collect::<Result<Vec<_>>>().unwrap(), "{id} {key}");
+            let marks = pool.marks(id, key).collect::<Result<Vec<_>>>().unwrap();
+            assert_eq!(marks, snapshot.marks(id, key).collect::<Result<Vec<_>>>().unwrap(), "{id} {key}");
+            assert_eq!(pool.meta_covering(id, key).unwrap(), snapshot.meta_covering(id, key).unwrap());
+            for entity in [&b"a"[..], b"b", b"a\0", b"zz"] {
+                let found = pool.version_at_or_below(id, entity, key).unwrap();
+                assert_eq!(found, snapshot.version_at_or_below(id, entity, key).unwrap(), "{id} {key}");
+            }
+        }
+        let consumers = pool.consumers_of(id).collect::<Result<Vec<_>>>().unwrap();
+        assert_eq!(consumers, snapshot.consumers_of(id).collect::<Result<Vec<_>>>().unwrap());
+        // Two at once, and one that is dropped on its way.
+        let (mut one, mut other) = (pool.metas(10, 0), pool.metas(10, 22));
+        assert!(one.next().unwrap().unwrap().last < other.next().unwrap().unwrap().last);
+    }
 }

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::core::Core;
+use super::core::{Core, Unbroken};
 use super::prepare::{Outcome, prepare};
-use super::request::{Request, Woken, Work};
+use super::request::{Owed, Request, Woken, Work};
 use super::tails::MAX_FROZEN;
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
@@ -139,8 +139,11 @@ impl Commits {
 
     /// Writes one group, hands the lead on, and sees to the sync.
     fn lead(&self, core: &Core) {
+        let lead = Lead { commits: self, core };
+        let unbroken = Unbroken::begin(core);
         let sync = self.write_group(core);
-        self.hand_on();
+        unbroken.end();
+        drop(lead);
         if let Some(end) = sync {
             self.sync_upto(core, end);
         }
@@ -158,7 +161,7 @@ impl Commits {
         }
     }
 
-    fn take_group(&self) -> Vec<Arc<Request>> {
+    fn take_group(&self) -> Vec<Owed> {
         let mut queue = self.queue.lock();
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some(next) = queue.requests.front() {
@@ -166,7 +169,7 @@ impl Commits {
                 break;
             }
             bytes += next.bytes;
-            group.extend(queue.requests.pop_front());
+            group.extend(queue.requests.pop_front().map(Owed::new));
         }
         queue.bytes -= bytes;
         group
@@ -190,7 +193,7 @@ impl Commits {
         let mut admitted = Vec::new();
         for request in group {
             match self.admit(core, &mut writer, &request) {
-                Ok(Some(written)) => admitted.push(Admitted { request, ..written }),
+                Ok(Some(admission)) => admitted.push(Admitted { request, admission }),
                 Ok(None) => {
                     refused.push(Waiting { answer: refusal(core, &request), request, wrote: false, heads: Vec::new() })
                 }
@@ -230,7 +233,7 @@ impl Commits {
     }
 
     /// Gives keys to one request and puts it into the tail; none if it is refused or was written before.
-    fn admit(&self, core: &Core, writer: &mut Writer, request: &Arc<Request>) -> Result<Option<Admitted>> {
+    fn admit(&self, core: &Core, writer: &mut Writer, request: &Request) -> Result<Option<Admission>> {
         let mut slot = request.prepared.lock();
         let holds = slot.as_ref().is_some_and(|prepared| prepared.holds(&core.tails.pin(), core.deletions()));
         if !holds {
@@ -262,7 +265,7 @@ impl Commits {
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
-        Ok(Some(Admitted { request: request.clone(), commit, bytes, crc, count: count as u32, heads }))
+        Ok(Some(Admission { commit, bytes, crc, count: count as u32, heads }))
     }
 
     /// Makes sure that no key is used that the ledger has not leased.
@@ -338,9 +341,29 @@ impl Commits {
     }
 }
 
+/// The lead. It goes on also if the thread that has it panics: others wait for it.
+struct Lead<'a> {
+    commits: &'a Commits,
+    core: &'a Core,
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        if self.core.poison.get().is_some() {
+            self.commits.fail_waiting(self.core);
+        }
+        self.commits.hand_on();
+    }
+}
+
 /// A request that has its keys and lies in the tail.
 struct Admitted {
-    request: Arc<Request>,
+    request: Owed,
+    admission: Admission,
+}
+
+/// What a request was given.
+struct Admission {
     commit: Commit,
     bytes: Bytes,
     crc: u32,
@@ -350,8 +373,8 @@ struct Admitted {
 
 impl Admitted {
     fn frame(&self) -> NewFrame<'_> {
-        let (base, time_ms) = (self.commit.first.get(), self.commit.time_ms);
-        NewFrame { body: &self.bytes, body_crc: self.crc, count: self.count, base, time_ms }
+        let Admission { commit, bytes, crc, count, .. } = &self.admission;
+        NewFrame { body: bytes, body_crc: *crc, count: *count, base: commit.first.get(), time_ms: commit.time_ms }
     }
 }
 

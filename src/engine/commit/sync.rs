@@ -1,14 +1,13 @@
 //! The stage of syncs: while one runs, the next group is written, and the next sync covers all that was written
 //! meanwhile.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::super::core::Core;
-use super::super::request::Request;
-use super::{Admitted, Commits, Writer};
+use super::super::core::{Core, Unbroken};
+use super::super::request::Owed;
+use super::{Admission, Admitted, Commits, Writer};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::log::SyncPoint;
@@ -25,7 +24,7 @@ pub(super) struct Written {
 
 /// A request to answer after the sync that covers it.
 pub(super) struct Waiting {
-    pub(super) request: Arc<Request>,
+    pub(super) request: Owed,
     pub(super) answer: Result<Commit>,
     /// Whether it wrote something: a failed sync makes its outcome unknown.
     pub(super) wrote: bool,
@@ -51,7 +50,7 @@ impl Commits {
         let mut buffered = false;
         let mut someone_waits = !refused.is_empty();
         let mut written = self.written.lock();
-        for Admitted { request, commit, bytes, heads, count, .. } in admitted {
+        for Admitted { request, admission: Admission { commit, bytes, heads, count, .. } } in admitted {
             core.metrics.commits.fetch_add(1, Ordering::Relaxed);
             core.metrics.entries.fetch_add(u64::from(count), Ordering::Relaxed);
             core.metrics.log_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -89,7 +88,10 @@ impl Commits {
         let needed = written.synced < target;
         drop(written);
         if needed {
-            if let Err(error) = point.sync() {
+            let unbroken = Unbroken::begin(core);
+            let synced = point.sync();
+            unbroken.end();
+            if let Err(error) = synced {
                 core.poison(&format!("syncing the log: {error}"));
                 fail(core, waiting);
                 return self.fail_waiting(core);

@@ -10,10 +10,10 @@ mod cursor;
 mod frame;
 mod input;
 mod ledger;
-mod memory;
 mod operations;
 mod scratch;
 mod segment;
+pub mod sim;
 
 pub use chunk::chunk;
 pub use cursor::cursor;

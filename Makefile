@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run history test check fmt clippy docs features deny package torture fuzz bench clean
+.PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench clean
 
 # The repository whose history `make history` records.
 REPO ?= $(CURDIR)
@@ -51,7 +51,10 @@ test: setup ## All tests, documentation examples included
 	@scripts/faults-summary
 
 torture: setup ## The long run of one reliability goal: GOAL=n MINUTES=m
-	GOAL=$(GOAL) MINUTES=$(MINUTES) cargo test --release --all-features --test faults -- torture::torture --exact --ignored --nocapture
+	GOAL=$(GOAL) MINUTES=$(MINUTES) cargo test --release --all-features --test faults --test shuttle -- torture::torture --exact --ignored --nocapture
+
+planted: setup ## Plant each known bug in turn, and see that its test finds it
+	cargo test --all-features --test faults -- planted::every_planted_bug_is_caught --exact --nocapture
 
 check: fmt clippy docs features ## Formatting, lints, documentation, every feature alone
 

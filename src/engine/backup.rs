@@ -9,6 +9,7 @@ use super::open::{BACKUP, DB};
 use crate::error::{Error, Result};
 use crate::log::{CleanEnd, Ledger};
 use crate::options::{Options, SyncKeys};
+use crate::planted::{Bug, planted};
 use crate::types::{BackupReport, SyncKey};
 use crate::vfs::{Vfs, create_dirs, read_full_at, write_all_at};
 
@@ -126,7 +127,9 @@ fn restore_into(src: &Path, dest: &Path, options: &Options) -> Result<()> {
         SyncKeys::Timestamp => jumped.max(SyncKey::from_time_ms(options.clock.wall_ms()).get()),
     };
     ledger.update(|state| {
-        state.begin_lineage(lineage, clean.last_key, next_key);
+        if !planted(Bug::RestoreKeepsLineage) {
+            state.begin_lineage(lineage, clean.last_key, next_key);
+        }
         state.clean = Some(CleanEnd { next_key, ..clean });
         state.lease = state.lease.max(next_key);
     })?;

@@ -25,6 +25,7 @@ use crate::frame::LogPos;
 use crate::limits::MAX_KEY;
 use crate::log::{AppendError, Log, NewFrame};
 use crate::options::SyncKeys;
+use crate::planted::{Bug, planted};
 use crate::types::{Commit, Durability, SyncKey};
 use background::Background;
 use sync::{Waiting, Written, fail};
@@ -194,6 +195,7 @@ impl Commits {
         for request in group {
             match self.admit(core, &mut writer, &request) {
                 Ok(Some(admission)) => admitted.push(Admitted { request, admission }),
+                Ok(None) if planted(Bug::ConflictBeforeSync) => request.answer(refusal(core, &request)),
                 Ok(None) => {
                     refused.push(Waiting { answer: refusal(core, &request), request, wrote: false, heads: Vec::new() })
                 }
@@ -261,7 +263,9 @@ impl Commits {
         core.tails.pin().active().insert(base, time_ms, body);
         if matches!(request.work, Work::DeleteDataset { .. }) {
             // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
-            core.count_deletion();
+            if !planted(Bug::DeletionNotCounted) {
+                core.count_deletion();
+            }
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
@@ -298,6 +302,9 @@ impl Commits {
                 Ok(end) => core.tails.pin().active().set_end(end),
                 Err(AppendError::NoSpace(what)) => {
                     core.tails.pin().active().take_back(base);
+                    if planted(Bug::FailedKeysReused) {
+                        writer.next_key = base;
+                    }
                     // What was prepared on it meanwhile is prepared again, and what was refused because of it is not.
                     core.count_deletion();
                     let lost = admitted.into_iter().map(|lost| lost.request);

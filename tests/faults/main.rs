@@ -2,6 +2,7 @@
 //! goals by number. Each suite runs a small part here, on every run of the tests, and any amount of it by
 //! `make torture GOAL=n MINUTES=m`.
 
+mod planted;
 mod support;
 mod torture;
 

@@ -1,4 +1,4 @@
-//! A disk in memory whose every operation is a place where other threads may go on, and of which one operation fails.
+//! The simulated disk. Every operation on it is a place where other threads may go on, and one of them fails.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use shuttle::thread::yield_now;
 
-use crate::testing::memory::Memory;
+use crate::testing::sim::SimDisk;
 use crate::vfs::{LockGuard, Vfs, VfsFile};
 
 /// What goes wrong, at the n-th operation of its kind on a segment of the log from now on.
@@ -33,13 +33,13 @@ struct Plan {
 
 #[derive(Clone)]
 pub struct Disk {
-    memory: Memory,
+    sim: SimDisk,
     plan: Arc<std::sync::Mutex<Arc<Plan>>>,
 }
 
 impl Disk {
     pub fn new() -> Disk {
-        Disk { memory: Memory::default(), plan: Arc::new(std::sync::Mutex::new(Arc::new(Plan::new(Fault::None)))) }
+        Disk { sim: SimDisk::new(), plan: Arc::new(std::sync::Mutex::new(Arc::new(Plan::new(Fault::None)))) }
     }
 
     /// From now on.
@@ -58,7 +58,7 @@ impl Disk {
 
     /// Whether these bytes stand in some file and would survive a power cut.
     pub fn holds_durably(&self, bytes: &[u8]) -> bool {
-        self.memory.durable().values().any(|file| file.windows(bytes.len()).any(|window| window == bytes))
+        self.sim.durable().values().any(|file| file.windows(bytes.len()).any(|window| window == bytes))
     }
 
     fn wrap(&self, path: &Path, file: Arc<dyn VfsFile>) -> Arc<dyn VfsFile> {
@@ -91,31 +91,40 @@ struct DiskFile {
 
 impl Vfs for Disk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.memory.create_dir_all(dir)
+        self.sim.create_dir_all(dir)
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        self.memory.list(dir)
+        self.sim.list(dir)
     }
     fn open(&self, path: &Path, write: bool) -> io::Result<Arc<dyn VfsFile>> {
-        Ok(self.wrap(path, self.memory.open(path, write)?))
+        Ok(self.wrap(path, self.sim.open(path, write)?))
     }
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
-        Ok(self.wrap(path, self.memory.create_new(path)?))
+        Ok(self.wrap(path, self.sim.create_new(path)?))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.memory.rename(from, to)
+        self.sim.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.memory.remove(path)
+        self.sim.remove(path)
+    }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.sim.remove_dir_all(dir)
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.memory.sync_dir(dir)
+        self.sim.sync_dir(dir)
     }
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.memory.exists(path)
+        self.sim.exists(path)
     }
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
-        self.memory.lock(path)
+        self.sim.lock(path)
+    }
+    fn point(&self, what: &'static str) -> io::Result<()> {
+        self.sim.point(what)
+    }
+    fn holds_index(&self) -> bool {
+        self.sim.holds_index()
     }
 }
 

@@ -38,6 +38,7 @@ mod tidelog_sources {
     pub mod log;
     pub mod meta;
     pub mod options;
+    pub mod planted;
     pub mod seal;
     pub mod store;
     pub mod tail;
@@ -62,7 +63,7 @@ mod tidelog_sources {
     }
 
     pub mod testing {
-        pub mod memory;
+        pub mod sim;
     }
 }
 use tidelog_sources::*;

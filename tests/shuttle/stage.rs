@@ -1,13 +1,13 @@
 //! An engine's core on a disk of its own, and what may be asked of it at any moment of any schedule.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shuttle::scheduler::RandomScheduler;
 use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, FailurePersistence, Runner};
-use tempfile::TempDir;
 
 use crate::disk::{Disk, Fault, PLANNED};
 use crate::engine::core::Core;
@@ -23,8 +23,7 @@ use crate::vfs::LockGuard;
 
 /// Schedules per seed.
 const SCHEDULES: usize = 32;
-/// RocksDB is called on these stacks.
-const STACK_BYTES: usize = 1 << 20;
+const STACK_BYTES: usize = 256 << 10;
 
 /// Runs `schedule`, which returns how many faults fired, under schedules chosen by these seeds.
 pub fn explore(seeds: std::ops::Range<u64>, suite: &mut Suite, schedule: fn() -> u64) {
@@ -68,17 +67,14 @@ pub struct Stage {
     pub disk: Disk,
     threads: Vec<JoinHandle<()>>,
     _lock: LockGuard,
-    _dir: TempDir,
 }
 
 impl Stage {
     /// A new store, with the engine's own threads if they take part.
     pub fn new(options: Options, seals: bool) -> Stage {
-        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");
         let disk = Disk::new();
         let options = options.segment_bytes(64 << 10).memory(16 << 20).background_compaction(false);
-        let (core, lock) =
-            open(&dir.path().join("store"), options.vfs(Arc::new(disk.clone()))).expect("a new store opens");
+        let (core, lock) = open(Path::new("/store"), options.vfs(Arc::new(disk.clone()))).expect("a new store opens");
         let core = Arc::new(core);
         let mut threads = Vec::new();
         let commits = core.clone();
@@ -87,7 +83,7 @@ impl Stage {
             let core = core.clone();
             threads.push(thread::spawn(move || maintain::run(&core)));
         }
-        Stage { core, disk, threads, _lock: lock, _dir: dir }
+        Stage { core, disk, threads, _lock: lock }
     }
 
     pub fn writer(&self) -> Writer {
@@ -172,7 +168,11 @@ impl Writer {
                 assert!(*current <= self.core.visible(), "a conflict with something that cannot be read");
             }
             Err(
-                Error::Poisoned { .. } | Error::OutcomeUnknown { .. } | Error::Closed | Error::NoSpace { .. } | Error::Busy { .. },
+                Error::Poisoned { .. }
+                | Error::OutcomeUnknown { .. }
+                | Error::Closed
+                | Error::NoSpace { .. }
+                | Error::Busy { .. },
             ) => {}
             Err(error) => panic!("an answer that nothing explains: {error:?}"),
         }

@@ -11,6 +11,7 @@ use super::{Admission, Admitted, Commits, Writer};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::log::SyncPoint;
+use crate::planted::{Bug, planted};
 use crate::types::{Commit, Durability};
 
 /// What was written and not synced yet.
@@ -54,7 +55,7 @@ impl Commits {
             core.metrics.commits.fetch_add(1, Ordering::Relaxed);
             core.metrics.entries.fetch_add(u64::from(count), Ordering::Relaxed);
             core.metrics.log_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if request.durability == Durability::Buffered {
+            if request.durability == Durability::Buffered || planted(Bug::AckBeforeSync) {
                 buffered = true;
                 request.answer(Ok(commit));
             } else {
@@ -65,6 +66,9 @@ impl Commits {
         }
         written.waiting.extend(refused);
         (written.point, written.end) = (writer.log.sync_point(), end);
+        if planted(Bug::VisibleBeforeSync) {
+            core.publish(written.last_key);
+        }
         drop(written);
         if buffered && !someone_waits {
             self.sync_in_background(core.options.sync_interval);
@@ -92,7 +96,9 @@ impl Commits {
             let synced = point.sync();
             unbroken.end();
             if let Err(error) = synced {
-                core.poison(&format!("syncing the log: {error}"));
+                if !planted(Bug::SyncFailureForgotten) {
+                    core.poison(&format!("syncing the log: {error}"));
+                }
                 fail(core, waiting);
                 return self.fail_waiting(core);
             }

@@ -6,6 +6,7 @@
 //! then is anyone answered, also with a refusal that depends on what was just synced.
 
 mod background;
+mod lead;
 mod sync;
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::core::{Core, Unbroken};
+use super::core::Core;
 use super::prepare::{Outcome, prepare};
 use super::request::{Owed, Request, Woken, Work};
 use super::tails::MAX_FROZEN;
@@ -47,6 +48,8 @@ pub struct Writer {
 /// Everything commits go through.
 pub struct Commits {
     queue: Mutex<Queue>,
+    /// Signalled when no one leads any more.
+    idle: Condvar,
     pub writer: Mutex<Writer>,
     /// Signalled when a tail was sealed, or sealing failed, or the engine stops.
     pub room: Condvar,
@@ -69,6 +72,7 @@ impl Commits {
         let (point, end) = (log.sync_point(), log.end());
         Commits {
             queue: Mutex::default(),
+            idle: Condvar::new(),
             writer: Mutex::new(Writer { log, next_key, last_time_ms }),
             room: Condvar::new(),
             sync: Mutex::new(()),
@@ -136,30 +140,6 @@ impl Commits {
         queue.bytes += bytes;
         queue.requests.push_back(request.clone());
         Ok(request)
-    }
-
-    /// Writes one group, hands the lead on, and sees to the sync.
-    fn lead(&self, core: &Core) {
-        let lead = Lead { commits: self, core };
-        let unbroken = Unbroken::begin(core);
-        let sync = self.write_group(core);
-        unbroken.end();
-        drop(lead);
-        if let Some(end) = sync {
-            self.sync_upto(core, end);
-        }
-    }
-
-    fn hand_on(&self) {
-        let mut queue = self.queue.lock();
-        match queue.requests.front() {
-            None => queue.leading = false,
-            Some(next) if next.promote() => {}
-            Some(_) => {
-                drop(queue);
-                self.lead_in_background();
-            }
-        }
     }
 
     fn take_group(&self) -> Vec<Owed> {
@@ -325,41 +305,6 @@ impl Commits {
             }
         }
         self.note_written(core, writer, admitted, refused)
-    }
-
-    /// Refuses new commits and sees all queued ones through. Afterwards nothing is written any more.
-    pub fn close(&self, core: &Core) {
-        let mut queue = self.queue.lock();
-        queue.closed = true;
-        while queue.leading || !queue.requests.is_empty() {
-            if queue.leading {
-                drop(queue);
-                std::thread::sleep(Duration::from_micros(200));
-            } else {
-                queue.leading = true;
-                drop(queue);
-                self.lead(core);
-            }
-            queue = self.queue.lock();
-        }
-        drop(queue);
-        self.sync_all(core);
-        self.stop_background();
-    }
-}
-
-/// The lead. It goes on also if the thread that has it panics: others wait for it.
-struct Lead<'a> {
-    commits: &'a Commits,
-    core: &'a Core,
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        if self.core.poison.get().is_some() {
-            self.commits.fail_waiting(self.core);
-        }
-        self.commits.hand_on();
     }
 }
 

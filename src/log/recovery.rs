@@ -242,7 +242,10 @@ fn judge(found: &Found, scan: &mut Scan) -> Result<()> {
         scan.proven = scan.proven.max(header.synced);
         ControlFlow::Continue(())
     })?;
-    match end < scan.proven && !planted(Bug::RotTakenForTorn) {
+    if planted(Bug::RotTakenForTorn) {
+        scan.proven = scan.proven.min(end);
+    }
+    match end < scan.proven {
         true => {
             let LogPos { segment, offset } = scan.proven;
             let what = format!("{}, but the log was synced up to offset {offset} of segment {segment}", scan.why);

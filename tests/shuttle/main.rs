@@ -74,10 +74,11 @@ const SUITES: &[(u32, &str, support::Run)] = &[
     (7, "schedules of a dying leader", scenarios::dying_leader),
     (7, "schedules of a close", scenarios::closing),
     (7, "schedules of seals", scenarios::seals),
+    (25, "schedules that find planted bugs", scenarios::find_planted_bugs),
 ];
 
 /// Enough for every run of the tests; `make torture GOAL=7` goes on from there.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 64;
 
 /// What cargo and nextest expect of a test program, as far as they use it.
 fn main() {
@@ -94,7 +95,8 @@ fn main() {
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     for suite in SUITES {
         if filters.is_empty() || filters.iter().any(|filter| name(suite).contains(filter.as_str())) {
-            let mut counts = support::Suite::begin(suite.1, "7");
+            let goals = if suite.0 == 25 { "25" } else { "7" };
+            let mut counts = support::Suite::begin(suite.1, goals);
             suite.2(0..SEEDS, &mut counts);
             counts.finish();
         }

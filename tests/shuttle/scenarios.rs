@@ -1,6 +1,7 @@
 //! What is tried. Which operation fails, and how, is chosen anew for each schedule.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use shuttle::rand::{Rng, thread_rng};
@@ -10,6 +11,7 @@ use crate::disk::Fault;
 use crate::engine::request::Request;
 use crate::error::Error;
 use crate::options::Options;
+use crate::planted::{Bug, with};
 use crate::stage::{Stage, Writer, explore, planned};
 use crate::support::Suite;
 use crate::types::Durability;
@@ -85,6 +87,34 @@ pub fn seals(seeds: Range<u64>, suite: &mut Suite) {
         writers.into_iter().for_each(|writer| writer.join().expect("a writer ends"));
         stage.close()
     });
+}
+
+/// Each bug of these is found by the schedules of failing syncs.
+pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
+    let bugs = [
+        Bug::AckBeforeSync,
+        Bug::VisibleBeforeSync,
+        Bug::ConflictBeforeSync,
+        Bug::SyncFailureForgotten,
+        Bug::SyncRetried,
+    ];
+    let loud = std::panic::take_hook();
+    for bug in bugs {
+        // What is wanted is no news.
+        std::panic::set_hook(Box::new(|_| {}));
+        let mut counts = Suite::begin("with a planted bug", "25");
+        let run = || with(bug, || failing_syncs(seeds.clone(), &mut counts));
+        let found = catch_unwind(AssertUnwindSafe(run)).is_err();
+        println!(
+            "planted: {:24} schedules of failing syncs: {}",
+            format!("{bug:?}"),
+            if found { "caught" } else { "NOT CAUGHT" }
+        );
+        assert!(found, "{bug:?} is not found by {} schedules", counts.tries());
+        suite.ran(counts.tries() + 1);
+        suite.fired(1);
+    }
+    std::panic::set_hook(loud);
 }
 
 fn spawn(writer: Writer, by: usize, work: impl FnOnce(&Writer, usize) + Send + 'static) -> thread::JoinHandle<()> {

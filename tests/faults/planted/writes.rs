@@ -78,6 +78,8 @@ pub fn a_dataset_that_was_deleted_begins_anew() {
     let disk = SimDisk::new();
     let engine = open(&disk);
     put(&engine, "e", "x");
+    engine.seal().expect("a seal");
+    // Its id is looked up by its name now, and kept.
     put(&engine, "e", "y");
     engine.delete_dataset("d").expect("a deletion");
     put(&engine, "f", "z");

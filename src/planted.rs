@@ -81,74 +81,29 @@ pub enum Bug {
     MarksNotVerified,
 }
 
-#[cfg(not(feature = "testing"))]
-mod switch {
-    use super::Bug;
-
-    /// What was planted where an engine is opened: nothing.
-    #[derive(Clone, Copy)]
-    pub struct Planted;
-
-    impl Planted {
-        pub const fn here() -> Planted {
-            Planted
-        }
-
-        pub const fn go_on(self) {}
-    }
-
-    /// Whether this bug is there.
-    #[inline(always)]
-    pub const fn planted(_: Bug) -> bool {
-        false
-    }
-}
+#[cfg(feature = "testing")]
+mod switch;
 
 #[cfg(feature = "testing")]
-mod switch {
-    use std::cell::Cell;
+pub use switch::{Planted, planted, with};
 
-    use super::Bug;
+/// What was planted where an engine is opened: nothing.
+#[cfg(not(feature = "testing"))]
+#[derive(Clone, Copy)]
+pub struct Planted;
 
-    thread_local! {
-        static HERE: Cell<u64> = const { Cell::new(0) };
+#[cfg(not(feature = "testing"))]
+impl Planted {
+    pub const fn here() -> Planted {
+        Planted
     }
 
-    /// What is planted in a thread, for the threads that it starts.
-    #[derive(Debug, Clone, Copy)]
-    pub struct Planted(u64);
-
-    impl Planted {
-        /// In this thread.
-        pub fn here() -> Planted {
-            Planted(HERE.get())
-        }
-
-        /// In this thread too from now on.
-        pub fn go_on(self) {
-            HERE.set(self.0);
-        }
-    }
-
-    impl Drop for Before {
-        fn drop(&mut self) {
-            self.0.go_on();
-        }
-    }
-
-    struct Before(Planted);
-
-    /// Runs `work` with this bug, besides those that are planted already.
-    pub fn with<T>(bug: Bug, work: impl FnOnce() -> T) -> T {
-        let _before = Before(Planted::here());
-        HERE.set(HERE.get() | 1 << bug as u64);
-        work()
-    }
-
-    /// Whether this bug is there.
-    pub fn planted(bug: Bug) -> bool {
-        HERE.get() & 1 << bug as u64 != 0
-    }
+    pub const fn go_on(self) {}
 }
 
-pub use switch::*;
+/// Whether this bug is there: never.
+#[cfg(not(feature = "testing"))]
+#[inline(always)]
+pub const fn planted(_: Bug) -> bool {
+    false
+}

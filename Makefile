@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run history test check fmt clippy docs features deny package fuzz bench clean
+.PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench clean
 
 # The repository whose history `make history` records.
 REPO ?= $(CURDIR)
@@ -12,6 +12,9 @@ DATA ?=
 PROFILE ?= dev
 # How long each fuzz target runs.
 SECONDS ?= 60
+# Which goal of docs/reliability.md `make torture` runs, and for how long.
+GOAL ?= 1
+MINUTES ?= 10
 
 export PATH := $(HOME)/.cargo/bin:$(HOME)/.cache/tidelog/bin:$(PATH)
 
@@ -27,7 +30,7 @@ endif
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
-	@echo '  Variables: REPO=path and DATA=dir for history, PROFILE=release, SECONDS=60 for fuzz.'
+	@echo '  Variables: REPO=path and DATA=dir for history, PROFILE=release, SECONDS=60 for fuzz, GOAL=n and MINUTES=m for torture.'
 
 setup: ## Install what the build needs and is missing (Debian packages)
 	@scripts/setup
@@ -41,9 +44,17 @@ history: setup ## The main job: record the git history of REPO and bring three c
 	cargo run --profile $(PROFILE) --features cli --example git_history -- '$(REPO)' $(if $(DATA),--data '$(DATA)')
 
 test: setup ## All tests, documentation examples included
+	@scripts/faults-summary --clear
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  set -x; cargo nextest run --all-features --no-fail-fast && cargo test --doc --all-features; \
 	else set -x; cargo test --all-features --no-fail-fast; fi
+	@scripts/faults-summary
+
+torture: setup ## The long run of one reliability goal: GOAL=n MINUTES=m
+	GOAL=$(GOAL) MINUTES=$(MINUTES) cargo test --release --all-features --test faults --test shuttle -- torture::torture --exact --ignored --nocapture
+
+planted: setup ## Plant each known bug in turn, and see that its test finds it
+	cargo test --all-features --test faults -- planted::every_planted_bug_is_caught --exact --nocapture
 
 check: fmt clippy docs features ## Formatting, lints, documentation, every feature alone
 

@@ -12,6 +12,7 @@ mod tombstones;
 mod window;
 
 use crate::error::Result;
+use crate::planted::{Bug, planted};
 use crate::seal::{MERGE_RUN, age_of};
 use crate::store::{Changes, DatasetRecord, Pool, Snapshot, Store};
 use crate::types::{CompactionReport, Keep, Retention};
@@ -200,6 +201,9 @@ impl Step<'_, '_, '_> {
 
     /// Moves `floor` to an entry, and F with it where that is lower.
     fn raise_floor(&mut self, key: u64, time_ms: u64) {
+        if planted(Bug::FloorNotMoved) {
+            return;
+        }
         (self.record.floor, self.record.floor_time_ms) = (key, time_ms);
         if key > self.record.history_floor {
             (self.record.history_floor, self.record.history_floor_time_ms) = (key, time_ms);

@@ -64,6 +64,7 @@ mod limits;
 mod log;
 mod meta;
 mod options;
+mod planted;
 mod seal;
 mod store;
 mod tail;

@@ -1,6 +1,7 @@
 //! What an embedder can choose when opening a store.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::types::Retention;
 use crate::vfs::{OsVfs, Vfs};
+
+/// Where random numbers come from.
+pub type Random = Arc<dyn Fn() -> io::Result<u64> + Send + Sync>;
 
 /// How sync-keys are given out. Both are the one rule `next = max(last + 1, floor of now)`. Chosen when the store is
 /// created.
@@ -61,6 +65,7 @@ pub struct Options {
     pub(crate) segment_bytes: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) random: Random,
 }
 
 impl Default for Options {
@@ -87,6 +92,7 @@ impl Default for Options {
             segment_bytes: None,
             clock: Arc::new(SystemClock::new()),
             vfs: Arc::new(OsVfs),
+            random: Arc::new(|| getrandom::u64().map_err(|error| io::Error::other(error.to_string()))),
         }
     }
 }
@@ -222,6 +228,18 @@ impl Options {
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Options {
         self.vfs = vfs;
         self
+    }
+
+    /// Another source of random numbers (ids, salts), for tests.
+    #[doc(hidden)]
+    pub fn random(mut self, random: Random) -> Options {
+        self.random = random;
+        self
+    }
+
+    /// A random number that is not 0.
+    pub(crate) fn random_id(&self) -> Result<u64> {
+        (self.random)().map(|id| id.max(1)).map_err(|source| Error::io("get a random number", source))
     }
 
     /// The size at which a tail is frozen.

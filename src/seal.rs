@@ -9,6 +9,7 @@ use crate::chunk::{ChunkBuilder, ChunkEntry};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::options::Options;
+use crate::planted::{Bug, planted};
 use crate::store::{
     Applied, Changes, ConsumerRecord, DatasetRecord, EntityLookup, IdempotencyRecord, Snapshot, Store, Version,
 };
@@ -75,7 +76,7 @@ pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Cha
         datasets = datasets.saturating_add_signed(seal.dataset(id, part, applied.key)?);
     }
     consumers(&snapshot, &mut changes, tail)?;
-    for (id, used) in &tail.idempotency {
+    for (id, used) in tail.idempotency.iter().filter(|_| !planted(Bug::IdempotencyNotSealed)) {
         let (hash, first, last, time_ms) = (used.hash, used.first, used.last, used.time_ms);
         changes.put_idempotency(id, &IdempotencyRecord { hash, first, last, time_ms })?;
     }
@@ -142,9 +143,14 @@ impl DatasetSeal<'_, '_, '_> {
             };
             let mut next = part.oldest(entity);
             while let Some(entry) = next {
-                let row = follow(previous.as_ref(), entry.key, entry.is_delete());
+                let mut row = follow(previous.as_ref(), entry.key, entry.is_delete());
+                if entry.op == Op::Create && planted(Bug::BornByOp) {
+                    (row.born, row.reborn) = (entry.key, false);
+                }
                 if let Some(previous) = &previous {
-                    self.changes.put_mark(record.id, previous.key, entry.key);
+                    if !planted(Bug::MarksNotSealed) {
+                        self.changes.put_mark(record.id, previous.key, entry.key);
+                    }
                     record.superseding += 1;
                     record.superseded_bytes += previous.bytes;
                     if previous.op == Op::Delete {

@@ -10,12 +10,13 @@ mod cursor;
 mod frame;
 mod input;
 mod ledger;
-mod memory;
 mod operations;
 mod scratch;
 mod segment;
+pub mod sim;
 
-pub use chunk::chunk;
+pub use crate::planted::{Bug, with};
+pub use chunk::{chunk, is_chunk};
 pub use cursor::cursor;
 pub use frame::frame;
 pub use ledger::ledger;

@@ -34,8 +34,8 @@ const MAX_FINDINGS: usize = 10_000;
 pub fn verify(dir: impl AsRef<Path>, options: &Options, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport> {
     let dir = dir.as_ref();
     let vfs = &*options.vfs;
-    let is_store = |part: &str| dir.join(part).exists();
-    if !is_store("ledger") && !is_store("db") && !is_store("log") {
+    let mut parts = ["ledger", "db", "log"].map(|part| dir.join(part)).into_iter();
+    if !parts.any(|part| vfs.exists(&part).unwrap_or(true)) {
         return Err(Error::NotFound { what: format!("a store in {}", dir.display()) });
     }
     let path = dir.join("LOCK");
@@ -70,7 +70,7 @@ pub fn verify(dir: impl AsRef<Path>, options: &Options, progress: &mut dyn FnMut
     progress(2, 3);
     let store_options =
         StoreOptions { memory: options.memory / 2, cache_bytes: 1 << 20, lz4: options.compression == Compression::Lz4 };
-    match Store::open_read_only(&dir.join("db"), &store_options, applied.unwrap_or(0)) {
+    match Store::open_read_only(&options.vfs, &dir.join("db"), &store_options, applied.unwrap_or(0)) {
         Ok(store) => {
             let checked = store.snapshot().verify(&mut note);
             (report.chunks, report.entries, report.datasets) = (checked.chunks, checked.entries, checked.datasets);

@@ -2,6 +2,7 @@
 
 use super::Step;
 use crate::error::Result;
+use crate::planted::{Bug, planted};
 use crate::types::Cap;
 
 /// How much is above a cap.
@@ -62,11 +63,14 @@ impl Step<'_, '_, '_> {
                 excess.gone(entry.prev_bytes);
                 self.record.superseding = self.record.superseding.saturating_sub(1);
                 self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);
-                (self.record.history_floor, self.record.history_floor_time_ms) = (entry.key, entry.time_ms);
+                if !planted(Bug::HistoryFloorNotMoved) {
+                    (self.record.history_floor, self.record.history_floor_time_ms) = (entry.key, entry.time_ms);
+                }
                 // A window may have dropped it before the dataset became a live one again.
                 let perhaps_gone = self.record.window_trimmed && entry.prev <= self.record.floor;
                 if !perhaps_gone || self.is_indexed(entry.entity, entry.prev)? {
-                    self.drop_entry(entry.entity, entry.prev, entry.prev_bytes);
+                    let goes = if planted(Bug::NewestDropped) { entry.key } else { entry.prev };
+                    self.drop_entry(entry.entity, goes, entry.prev_bytes);
                     self.report.superseded_dropped += 1;
                 }
                 if self.is_full() {

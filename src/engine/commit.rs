@@ -6,6 +6,7 @@
 //! then is anyone answered, also with a refusal that depends on what was just synced.
 
 mod background;
+mod lead;
 mod sync;
 
 use std::collections::VecDeque;
@@ -18,13 +19,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::core::Core;
 use super::prepare::{Outcome, prepare};
-use super::request::{Request, Woken, Work};
+use super::request::{Owed, Request, Woken, Work};
 use super::tails::MAX_FROZEN;
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::limits::MAX_KEY;
 use crate::log::{AppendError, Log, NewFrame};
 use crate::options::SyncKeys;
+use crate::planted::{Bug, planted};
 use crate::types::{Commit, Durability, SyncKey};
 use background::Background;
 use sync::{Waiting, Written, fail};
@@ -46,6 +48,8 @@ pub struct Writer {
 /// Everything commits go through.
 pub struct Commits {
     queue: Mutex<Queue>,
+    /// Signalled when no one leads any more.
+    idle: Condvar,
     pub writer: Mutex<Writer>,
     /// Signalled when a tail was sealed, or sealing failed, or the engine stops.
     pub room: Condvar,
@@ -68,6 +72,7 @@ impl Commits {
         let (point, end) = (log.sync_point(), log.end());
         Commits {
             queue: Mutex::default(),
+            idle: Condvar::new(),
             writer: Mutex::new(Writer { log, next_key, last_time_ms }),
             room: Condvar::new(),
             sync: Mutex::new(()),
@@ -137,28 +142,7 @@ impl Commits {
         Ok(request)
     }
 
-    /// Writes one group, hands the lead on, and sees to the sync.
-    fn lead(&self, core: &Core) {
-        let sync = self.write_group(core);
-        self.hand_on();
-        if let Some(end) = sync {
-            self.sync_upto(core, end);
-        }
-    }
-
-    fn hand_on(&self) {
-        let mut queue = self.queue.lock();
-        match queue.requests.front() {
-            None => queue.leading = false,
-            Some(next) if next.promote() => {}
-            Some(_) => {
-                drop(queue);
-                self.lead_in_background();
-            }
-        }
-    }
-
-    fn take_group(&self) -> Vec<Arc<Request>> {
+    fn take_group(&self) -> Vec<Owed> {
         let mut queue = self.queue.lock();
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some(next) = queue.requests.front() {
@@ -166,7 +150,7 @@ impl Commits {
                 break;
             }
             bytes += next.bytes;
-            group.extend(queue.requests.pop_front());
+            group.extend(queue.requests.pop_front().map(Owed::new));
         }
         queue.bytes -= bytes;
         group
@@ -190,7 +174,8 @@ impl Commits {
         let mut admitted = Vec::new();
         for request in group {
             match self.admit(core, &mut writer, &request) {
-                Ok(Some(written)) => admitted.push(Admitted { request, ..written }),
+                Ok(Some(admission)) => admitted.push(Admitted { request, admission }),
+                Ok(None) if planted(Bug::ConflictBeforeSync) => request.answer(refusal(core, &request)),
                 Ok(None) => {
                     refused.push(Waiting { answer: refusal(core, &request), request, wrote: false, heads: Vec::new() })
                 }
@@ -230,7 +215,7 @@ impl Commits {
     }
 
     /// Gives keys to one request and puts it into the tail; none if it is refused or was written before.
-    fn admit(&self, core: &Core, writer: &mut Writer, request: &Arc<Request>) -> Result<Option<Admitted>> {
+    fn admit(&self, core: &Core, writer: &mut Writer, request: &Request) -> Result<Option<Admission>> {
         let mut slot = request.prepared.lock();
         let holds = slot.as_ref().is_some_and(|prepared| prepared.holds(&core.tails.pin(), core.deletions()));
         if !holds {
@@ -258,11 +243,13 @@ impl Commits {
         core.tails.pin().active().insert(base, time_ms, body);
         if matches!(request.work, Work::DeleteDataset { .. }) {
             // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
-            core.count_deletion();
+            if !planted(Bug::DeletionNotCounted) {
+                core.count_deletion();
+            }
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
-        Ok(Some(Admitted { request: request.clone(), commit, bytes, crc, count: count as u32, heads }))
+        Ok(Some(Admission { commit, bytes, crc, count: count as u32, heads }))
     }
 
     /// Makes sure that no key is used that the ledger has not leased.
@@ -295,6 +282,9 @@ impl Commits {
                 Ok(end) => core.tails.pin().active().set_end(end),
                 Err(AppendError::NoSpace(what)) => {
                     core.tails.pin().active().take_back(base);
+                    if planted(Bug::FailedKeysReused) {
+                        writer.next_key = base;
+                    }
                     // What was prepared on it meanwhile is prepared again, and what was refused because of it is not.
                     core.count_deletion();
                     let lost = admitted.into_iter().map(|lost| lost.request);
@@ -316,31 +306,16 @@ impl Commits {
         }
         self.note_written(core, writer, admitted, refused)
     }
-
-    /// Refuses new commits and sees all queued ones through. Afterwards nothing is written any more.
-    pub fn close(&self, core: &Core) {
-        let mut queue = self.queue.lock();
-        queue.closed = true;
-        while queue.leading || !queue.requests.is_empty() {
-            if queue.leading {
-                drop(queue);
-                std::thread::sleep(Duration::from_micros(200));
-            } else {
-                queue.leading = true;
-                drop(queue);
-                self.lead(core);
-            }
-            queue = self.queue.lock();
-        }
-        drop(queue);
-        self.sync_all(core);
-        self.stop_background();
-    }
 }
 
 /// A request that has its keys and lies in the tail.
 struct Admitted {
-    request: Arc<Request>,
+    request: Owed,
+    admission: Admission,
+}
+
+/// What a request was given.
+struct Admission {
     commit: Commit,
     bytes: Bytes,
     crc: u32,
@@ -350,8 +325,8 @@ struct Admitted {
 
 impl Admitted {
     fn frame(&self) -> NewFrame<'_> {
-        let (base, time_ms) = (self.commit.first.get(), self.commit.time_ms);
-        NewFrame { body: &self.bytes, body_crc: self.crc, count: self.count, base, time_ms }
+        let Admission { commit, bytes, crc, count, .. } = &self.admission;
+        NewFrame { body: bytes, body_crc: *crc, count: *count, base: commit.first.get(), time_ms: commit.time_ms }
     }
 }
 

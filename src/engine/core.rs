@@ -54,6 +54,28 @@ pub struct Lineages {
     pub gaps: Vec<(u64, u64)>,
 }
 
+/// Stands while commits are written or synced: if the thread panics meanwhile, how far it came is not known, and nothing
+/// is written any more.
+pub(super) struct Unbroken<'a>(Option<&'a Core>);
+
+impl<'a> Unbroken<'a> {
+    pub(super) fn begin(core: &'a Core) -> Unbroken<'a> {
+        Unbroken(Some(core))
+    }
+
+    pub(super) fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unbroken<'_> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0 {
+            core.poison("a thread panicked while it wrote or synced commits");
+        }
+    }
+}
+
 impl Core {
     /// The key up to which everything is synced.
     pub fn visible(&self) -> u64 {

@@ -14,6 +14,7 @@ use super::core::Core;
 use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
 use crate::log::Upto;
+use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
 use crate::types::CompactionReport;
 
@@ -172,9 +173,17 @@ fn seal_oldest(core: &Core) -> Result<()> {
         return Err(Error::Poisoned { cause: cause.clone() });
     }
     let upto = Upto { key: last_key, pos: end };
-    core.ledger.lock().update(|state| state.sealing_upto = upto)?;
+    if !planted(Bug::SealingNotNoted) {
+        core.ledger.lock().update(|state| state.sealing_upto = upto)?;
+    }
+    if planted(Bug::RecycledBeforeFlush) {
+        core.commits.writer.lock().log.recycle(end)?;
+    }
     let changes = seal(&core.store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
     core.store.commit(changes)?;
+    if planted(Bug::AppliedBeforeFlush) {
+        core.ledger.lock().update(|state| state.applied_upto = upto)?;
+    }
     core.store.flush()?;
     core.ledger.lock().update(|state| state.applied_upto = upto)?;
     core.tails.sealed();

@@ -40,6 +40,7 @@ pub use watch::Watch;
 use self::core::Core;
 use crate::error::{Error, Result};
 use crate::options::Options;
+use crate::planted::Planted;
 use crate::types::{Metrics, SyncKey};
 use crate::vfs::LockGuard;
 
@@ -101,8 +102,12 @@ impl Engine {
         };
         let engine = Engine { handle: Arc::new(handle) };
         let spawn = |name: &str, run: fn(&Core)| {
-            let core = core.clone();
-            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&core));
+            let (core, planted) = (core.clone(), Planted::here());
+            let run = move || {
+                planted.go_on();
+                run(&core);
+            };
+            let thread = std::thread::Builder::new().name(name.into()).spawn(run);
             thread.map_err(|source| Error::io("start a thread", source))
         };
         let threads =

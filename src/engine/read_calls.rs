@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::MAX_DATASETS_PER_CALL;
 #[cfg(doc)]
 use crate::options::Options;
+use crate::planted::{Bug, planted};
 use crate::types::{DatasetStat, EntityRow, Entry, Limits, ManyPage, NamePage, Page, Retention, StoreStat, SyncKey};
 
 impl Engine {
@@ -142,7 +143,8 @@ impl Engine {
         }
         let named =
             datasets.iter().map(|(name, after)| Ok((check::name(name)?, after.get()))).collect::<Result<Vec<_>>>()?;
-        let watch = core.watchers.register(&named)?;
+        let late = planted(Bug::WatchRegisteredLate);
+        let watch = core.watchers.register(if late { &[] } else { &named })?;
         // Registered first, looked at second: a head that moves in between is seen by one of the two.
         let pin = pin::Pin::new(&core);
         for (name, after) in &named {
@@ -155,6 +157,10 @@ impl Engine {
         }
         if self.core().is_err() {
             watch.fire();
+        }
+        if late {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            return core.watchers.register(&named);
         }
         Ok(watch)
     }

@@ -1,6 +1,7 @@
 //! One commit on its way: what is to be written, and where its outcome is waited for.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -71,6 +72,11 @@ impl Request {
         }
     }
 
+    fn is_answered(&self) -> bool {
+        let slot = self.slot.lock();
+        slot.outcome.is_some() || slot.taken
+    }
+
     /// Makes a thread that waits for it the leader; false if none waits.
     pub fn promote(&self) -> bool {
         let mut slot = self.slot.lock();
@@ -113,6 +119,31 @@ impl Request {
         }
         slot.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+/// A request that was taken out of the queue. Whatever becomes of the thread that took it, it is answered.
+pub struct Owed(Arc<Request>);
+
+impl Owed {
+    pub fn new(request: Arc<Request>) -> Owed {
+        Owed(request)
+    }
+}
+
+impl Deref for Owed {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.0
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if !self.0.is_answered() {
+            self.0.answer(Err(Error::OutcomeUnknown { cause: "the thread that was writing it panicked".into() }));
+        }
     }
 }
 

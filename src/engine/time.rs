@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
+use crate::planted::{Bug, planted};
 
 /// Wall time for stamps, and a time for retention that runs no faster than the monotonic clock.
 pub struct EngineClock {
@@ -33,7 +34,7 @@ impl EngineClock {
     /// The stamp of a commit, not before that of the one before. What is committed now is not older than now: where the
     /// wall clock was set back, retention time goes back with it.
     pub fn stamp(&self, last_ms: u64) -> u64 {
-        let stamp = self.wall_ms().max(last_ms);
+        let stamp = self.wall_ms().max(if planted(Bug::TimeGoesBack) { 0 } else { last_ms });
         let mut anchor = self.anchor.lock();
         let now = self.clock.monotonic_ms();
         if stamp < anchor.0.saturating_add(now.saturating_sub(anchor.1)) {

@@ -12,6 +12,7 @@ use crate::frame::LogPos;
 use crate::limits::{MAX_KEY, MAX_LINEAGES, MAX_SEGMENTS};
 use crate::meta;
 use crate::options::SyncKeys;
+use crate::planted::{Bug, planted};
 use crate::types::Finding;
 use crate::vfs::{Vfs, VfsFile, read_exact_at, write_all_at};
 
@@ -241,7 +242,7 @@ impl Ledger {
     pub fn update(&mut self, change: impl FnOnce(&mut LedgerState)) -> Result<()> {
         let mut state = self.state.clone();
         change(&mut state);
-        let seq = self.seq + 1;
+        let seq = self.seq + if planted(Bug::LedgerSameSlot) { 2 } else { 1 };
         self.write(&state, seq)?;
         self.seq = seq;
         self.state = state;
@@ -262,7 +263,8 @@ impl Ledger {
         let slot = encode_slot(state, seq)
             .map_err(|Malformed(why)| Error::invalid(format!("{}: {why}", self.path.display())))?;
         let offset = (seq % 2) * SLOT_LEN as u64;
-        write_all_at(&*self.file, &slot, offset).and_then(|()| self.file.sync_data()).map_err(|source| {
+        let sync = || if planted(Bug::LedgerNotSynced) { Ok(()) } else { self.file.sync_data() };
+        write_all_at(&*self.file, &slot, offset).and_then(|()| sync()).map_err(|source| {
             let what = format!("write {}", self.path.display());
             self.failed = Some(format!("{what}: {source}"));
             Error::Io { what, source }

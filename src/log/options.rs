@@ -1,14 +1,11 @@
 //! What goes into a log, and what may come back instead.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::error::Error;
-
-/// Where random numbers come from (salts, ids of lineages).
-pub type Random = Arc<dyn Fn() -> io::Result<u64> + Send + Sync>;
+use crate::options::Random;
 
 /// How a log is opened.
 #[derive(Clone)]
@@ -19,14 +16,6 @@ pub struct LogOptions {
     pub now_ms: u64,
     /// Where random numbers come from.
     pub random: Random,
-}
-
-impl LogOptions {
-    /// With the operating system's random numbers.
-    pub fn new(segment_bytes: u64, now_ms: u64) -> LogOptions {
-        let random = || getrandom::u64().map_err(|error| io::Error::other(error.to_string()));
-        LogOptions { segment_bytes, now_ms, random: Arc::new(random) }
-    }
 }
 
 /// A frame to append.

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, LogPos};
 use crate::limits::MAX_KEY;
 use crate::options::SyncKeys;
+use crate::planted::{Bug, planted};
 use crate::types::SyncKey;
 use crate::vfs::Vfs;
 
@@ -241,6 +242,9 @@ fn judge(found: &Found, scan: &mut Scan) -> Result<()> {
         scan.proven = scan.proven.max(header.synced);
         ControlFlow::Continue(())
     })?;
+    if planted(Bug::RotTakenForTorn) {
+        scan.proven = scan.proven.min(end);
+    }
     match end < scan.proven {
         true => {
             let LogPos { segment, offset } = scan.proven;
@@ -294,7 +298,11 @@ fn next_key(dir: &Path, state: &LedgerState, last_key: u64, now_ms: u64) -> Resu
         let what = format!("keys up to {} may have been given out, but the log holds {last_key}", state.lease);
         return Err(Error::damaged(Ledger::path(dir), None, format!("the ledger is older than the log: {what}")));
     }
-    let next = state.lease.max(last_key.saturating_add(1)).saturating_add(KEY_JUMP);
+    let next = match state.lease.max(last_key.saturating_add(1)) {
+        _ if planted(Bug::LeaseIgnored) => last_key.saturating_add(1),
+        leased if planted(Bug::NoKeyJump) => leased,
+        leased => leased.saturating_add(KEY_JUMP),
+    };
     let now = match state.sync_keys {
         SyncKeys::Counter => 0,
         // A clock that is beyond what keys can tell is wrong.

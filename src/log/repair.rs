@@ -15,6 +15,7 @@ use super::{End, LogOptions, random};
 use crate::error::{Error, Result};
 use crate::frame::{ALIGN, FrameHeader};
 use crate::limits::MAX_KEY;
+use crate::planted::{Bug, planted};
 use crate::vfs::{read_full_at, write_all_at};
 
 /// Of a torn tail, at most so many bytes are kept.
@@ -69,7 +70,10 @@ pub(super) fn repair(
     scan: &Scan,
     recovered: Recovered,
 ) -> Result<Repaired> {
-    let cut = keep_torn(log_dir, &found.last, scan.end.at)?;
+    let cut = match planted(Bug::TornNotKept) {
+        true => None,
+        false => keep_torn(log_dir, &found.last, scan.end.at)?,
+    };
     let (header, drop_last) = successor(found, scan, options, recovered.chain)?;
     let segment = log_dir.create(header)?;
     let end = copy_unproven(found, scan, &segment)?;
@@ -188,6 +192,9 @@ fn copy_unproven(found: &Found, scan: &Scan, to: &Segment) -> Result<End> {
         end.chain = crc;
         Ok(())
     })?;
+    if planted(Bug::RecoveredNotSynced) {
+        return Ok(end);
+    }
     to.file.sync_all().map_err(|source| Error::Io { what: format!("sync {}", to.path.display()), source })?;
     Ok(end)
 }

@@ -10,6 +10,7 @@ use super::names::FileName;
 use crate::codec::{Malformed, Reader};
 use crate::error::{Error, Result};
 use crate::frame::{ALIGN, LogPos, Place};
+use crate::planted::{Bug, planted};
 use crate::vfs::{Vfs, VfsFile, allocate, is_full, read_full_at, write_all_at};
 
 /// Where a segment's first frame begins: bytes of its header.
@@ -203,7 +204,8 @@ impl LogDir {
                 false => AppendError::Failed(what),
             }
         })?;
-        let durable = file.sync_all().and_then(|()| self.vfs.sync_dir(&self.path)).and_then(|()| file.len());
+        let name = || if planted(Bug::SegmentNameNotSynced) { Ok(()) } else { self.vfs.sync_dir(&self.path) };
+        let durable = file.sync_all().and_then(|()| name()).and_then(|()| file.len());
         match durable {
             Ok(len) => Ok(Segment { header, path, file, len }),
             Err(error) => Err(AppendError::Failed(format!("sync {}: {error}", path.display()))),

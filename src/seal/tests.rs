@@ -19,7 +19,8 @@ fn tail() -> Tail {
 fn sealing_again_after_a_failed_flush_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions { memory: 8 << 20, cache_bytes: 1 << 20, lz4: true };
-    let store = Store::create(&dir.path().join("db"), &options).unwrap();
+    let store =
+        Store::create(&(std::sync::Arc::new(crate::vfs::OsVfs) as _), &dir.path().join("db"), &options).unwrap();
     let sealing = Sealing { chunk_bytes: 4096, retention: Retention::unlimited(), forget_before_ms: 0 };
     let tail = tail();
     store.commit(seal(&store, &tail.read(), &sealing).unwrap()).unwrap();

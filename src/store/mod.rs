@@ -12,6 +12,7 @@ mod entities;
 mod errors;
 mod families;
 mod keys;
+mod kv;
 mod manifest;
 mod open;
 mod pool;
@@ -26,13 +27,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use parking_lot::Mutex;
-use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
+use std::sync::Arc;
 
 pub use cache::CacheStat;
 pub use entities::EntityLookup;
+use parking_lot::Mutex;
 pub use pool::Pool;
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 pub use snapshot::Snapshot;
@@ -40,8 +39,10 @@ pub use write::Changes;
 
 use crate::codec::Malformed;
 use crate::error::Error;
+use crate::vfs::Vfs;
 use cache::ChunkCache;
 use families::Family;
+use kv::Kv;
 use tuning::Shared;
 
 use crate::error::Result;
@@ -62,7 +63,9 @@ type BlobPlace = (PathBuf, u64);
 
 /// An open index store.
 pub struct Store {
-    db: DB,
+    kv: Kv,
+    /// Only its points are used here: see [`Vfs::point`].
+    vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     cache: ChunkCache,
     shared: Shared,
@@ -98,8 +101,9 @@ impl Store {
     ///
     /// [`Error::NoSpace`] if the disk has no room for them: nothing was changed, try again any time.
     pub fn commit(&self, changes: Changes<'_>) -> Result<()> {
+        self.point("commit to the index store")?;
         self.check_room(changes.len_bytes())?;
-        self.write(changes.batch)
+        self.kv.write(&self.dir, changes.batch)
     }
 
     /// Makes everything committed durable, in all column families together, and waits for it.
@@ -109,22 +113,14 @@ impl Store {
     /// [`Error::NoSpace`] if the disk is full. What was committed stays readable; RocksDB looks every five seconds
     /// whether there is space again and flushes by itself, and until then neither commits nor flushes succeed.
     pub fn flush(&self) -> Result<()> {
-        // In that state each flush asked for makes RocksDB's recovery, and closing, wait a second longer; a write is
-        // refused at once.
-        self.write(WriteBatch::default())?;
-        let mut flush = FlushOptions::default();
-        flush.set_wait(true);
-        let families = Family::ALL.map(|family| self.family(family));
-        self.db
-            .flush_cfs_opt(&families.each_ref(), &flush)
-            .map_err(|error| self.refused("flush the index store", &error))
+        self.point("flush the index store")?;
+        self.kv.flush(&self.dir)?;
+        self.point("the index store is flushed")
     }
 
     /// A copy of the store as it is now in `dest`, which must not exist; its files are links where possible.
     pub fn checkpoint(&self, dest: &Path) -> Result<()> {
-        Checkpoint::new(&self.db)
-            .and_then(|checkpoint| checkpoint.create_checkpoint(dest))
-            .map_err(|error| self.refused("copy the index store", &error))
+        self.kv.checkpoint(&self.dir, dest)
     }
 
     /// Bytes that RocksDB holds in memory, about: cache, memtables and table readers.
@@ -143,13 +139,13 @@ impl Store {
     /// Gives the space of what was dropped back to the file system, as far as it concerns one dataset, or all.
     pub fn reclaim(&self, dataset: Option<u64>) {
         let range = dataset.map(keys::dataset_range);
-        let (from, to) = range.as_ref().map_or((None, None), |(from, to)| (Some(from), Some(to)));
+        let (from, to) = range.as_ref().map_or((None, None), |(from, to)| (Some(&from[..]), Some(&to[..])));
         for family in Family::BY_DATASET {
-            self.db.compact_range_cf(&self.family(family), from, to);
+            self.kv.reclaim(family, from, to);
         }
         if dataset.is_none() {
             for family in [Family::Datasets, Family::Meta] {
-                self.db.compact_range_cf(&self.family(family), None::<&[u8]>, None::<&[u8]>);
+                self.kv.reclaim(family, None, None);
             }
         }
     }
@@ -159,15 +155,16 @@ impl Store {
         self.cache.stat()
     }
 
-    fn write(&self, batch: WriteBatch) -> Result<()> {
-        let mut writes = WriteOptions::default();
-        writes.disable_wal(true);
-        self.db.write_opt(batch, &writes).map_err(|error| self.refused("write to the index store", &error))
+    fn point(&self, what: &'static str) -> Result<()> {
+        self.vfs.point(what).map_err(|source| Error::io(what, source))
     }
 
     /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service
     /// for seconds, this does not.
     fn check_room(&self, more: usize) -> Result<()> {
+        if self.kv.rocks().is_none() {
+            return Ok(());
+        }
         let disk = rustix::fs::statvfs(&self.dir)
             .map_err(|error| Error::io(format!("look at the disk of {}", self.dir.display()), error.into()))?;
         let room = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -180,11 +177,7 @@ impl Store {
     }
 
     fn number(&self, family: Family, property: &str) -> u64 {
-        self.db.property_int_value_cf(&self.family(family), property).ok().flatten().unwrap_or(0)
-    }
-
-    fn family(&self, family: Family) -> &ColumnFamily {
-        self.db.cf_handle(family.name()).expect("a store is opened with all its column families")
+        self.kv.number(family, property)
     }
 
     fn refused(&self, what: &str, error: &rocksdb::Error) -> Error {

@@ -3,44 +3,49 @@
 //! RocksDB opens a store whose MANIFEST lost its end as the older or even the empty store that the rest describes, and
 //! then deletes the files that it does not know of. So everything is checked read-only first.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rocksdb::{DB, Options};
 
 use super::cache::ChunkCache;
 use super::families::Family;
+#[cfg(feature = "testing")]
+use super::kv::Double;
+use super::kv::Kv;
 use super::record::{Applied, FORMAT_VERSION};
 use super::tuning::{self, Shared};
 use super::{Result, Store, StoreOptions, blobs, errors, keys, manifest};
 use crate::codec::Malformed;
 use crate::error::Error;
+use crate::vfs::Vfs;
 
 impl Store {
     /// A new store in `dir`, which must not exist or be empty.
     ///
     /// It is built beside, in `dir` with `.new` appended, and renamed when it is whole: so a `dir` that exists is
     /// complete, and what a crash left beside it is of no value and removed here.
-    pub fn create(dir: &Path, options: &StoreOptions) -> Result<Store> {
-        refuse_files_in(dir)?;
+    pub fn create(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions) -> Result<Store> {
+        refuse_files_in(&**vfs, dir)?;
         let beside = beside(dir);
-        match fs::remove_dir_all(&beside) {
+        match vfs.remove_dir_all(&beside) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(Error::io(format!("remove {}", beside.display()), error));
             }
             _ => {}
         }
-        let store = connect(&beside, options, Mode::Create)?;
+        let store = connect(vfs, &beside, options, Mode::Create)?;
         let mut changes = store.changes(0);
         changes.put(Family::Meta, keys::FORMAT, &FORMAT_VERSION.to_be_bytes());
         changes.set_applied(&Applied::default())?;
         store.commit(changes)?;
         store.flush()?;
         drop(store);
-        put_in_place(&beside, dir)?;
-        Store::open(dir, options, 0)
+        put_in_place(&**vfs, &beside, dir)?;
+        Store::open(vfs, dir, options, 0)
     }
 
     /// The store in `dir`, which the ledger says has applied everything up to `at_least`. A store that is not whole is
@@ -49,27 +54,21 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Damaged`] naming the file or the directory, [`Error::FormatTooNew`].
-    pub fn open(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+    pub fn open(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
         // Nothing of this read-only opening is kept but its verdict, so it needs no caches.
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
-        drop(Store::open_read_only(dir, &little, at_least)?);
-        let store = connect(dir, options, Mode::ReadWrite)?;
+        drop(Store::open_read_only(vfs, dir, &little, at_least)?);
+        let store = connect(vfs, dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
         Ok(store)
     }
 
     /// The same for reads alone; it changes nothing in `dir` ever.
-    pub fn open_read_only(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
-        manifest::check(dir)?;
-        let families = DB::list_cf(&Options::default(), dir)
-            .map_err(|error| found_damaged(dir, errors::refused(dir, "list the index store", &error)))?;
-        for family in Family::ALL {
-            if !families.iter().any(|name| name == family.name()) {
-                let what = format!("the index store has no '{}': its MANIFEST is cut or old", family.name());
-                return Err(Error::damaged(dir, None, what));
-            }
+    pub fn open_read_only(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        if !vfs.holds_index() {
+            look(dir)?;
         }
-        let store = connect(dir, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, error))?;
+        let store = connect(vfs, dir, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, error))?;
         store.check_files()?;
         store.check(at_least)?;
         Ok(store)
@@ -77,7 +76,8 @@ impl Store {
 
     /// RocksDB opens a store of many files without looking at most of them, and deletes what it does not know of.
     fn check_files(&self) -> Result<()> {
-        let tables = self.db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
+        let Some(db) = self.kv.rocks() else { return Ok(()) };
+        let tables = db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
         for table in tables {
             let file = self.dir.join(table.name.trim_start_matches('/'));
             match fs::metadata(&file) {
@@ -136,27 +136,50 @@ impl Store {
     }
 }
 
+/// What can be told before RocksDB touches it.
+fn look(dir: &Path) -> Result<()> {
+    manifest::check(dir)?;
+    let families = DB::list_cf(&Options::default(), dir)
+        .map_err(|error| found_damaged(dir, errors::refused(dir, "list the index store", &error)))?;
+    for family in Family::ALL {
+        if !families.iter().any(|name| name == family.name()) {
+            let what = format!("the index store has no '{}': its MANIFEST is cut or old", family.name());
+            return Err(Error::damaged(dir, None, what));
+        }
+    }
+    Ok(())
+}
+
 const NUM_BLOBS: &str = "rocksdb.num-blob-files";
 const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Create,
     ReadWrite,
     ReadOnly,
 }
 
-fn connect(dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
+fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
     let shared = Shared::new(options);
-    let db_options = tuning::database(options, &shared, mode == Mode::Create)?;
-    let families = tuning::descriptors(options, &shared);
+    let kv = rows(vfs, dir, options, &shared, mode)?;
+    let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes));
+    Ok(Store { kv, vfs, dir: dir.to_path_buf(), cache, shared, damaged_blobs: Mutex::default() })
+}
+
+pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {
+    #[cfg(feature = "testing")]
+    if vfs.holds_index() {
+        return Double::open(vfs.clone(), dir, mode == Mode::Create).map(Kv::Double);
+    }
+    let _ = vfs;
+    let db_options = tuning::database(options, shared, mode == Mode::Create)?;
+    let families = tuning::descriptors(options, shared);
     let db = match mode {
         Mode::ReadOnly => DB::open_cf_descriptors_read_only(&db_options, dir, families, false),
         Mode::Create | Mode::ReadWrite => DB::open_cf_descriptors(&db_options, dir, families),
     };
-    let db = db.map_err(|error| errors::refused(dir, "open the index store", &error))?;
-    let cache = ChunkCache::new(options.cache_bytes);
-    Ok(Store { db, dir: dir.to_path_buf(), cache, shared, damaged_blobs: Mutex::default() })
+    db.map(Kv::Rocks).map_err(|error| errors::refused(dir, "open the index store", &error))
 }
 
 /// What RocksDB refuses of a store that is there is damage, unless the system refused it.
@@ -175,25 +198,21 @@ fn beside(dir: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn refuse_files_in(dir: &Path) -> Result<()> {
-    match fs::read_dir(dir) {
-        Ok(mut files) => match files.next() {
-            Some(_) => Err(Error::invalid(format!("{} is not empty, no store is created there", dir.display()))),
-            None => Ok(()),
-        },
+fn refuse_files_in(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    match vfs.list(dir) {
+        Ok(files) if files.is_empty() => Ok(()),
+        Ok(_) => Err(Error::invalid(format!("{} is not empty, no store is created there", dir.display()))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Error::io(format!("read {}", dir.display()), error)),
     }
 }
 
 /// Renames `beside` to `dir` (which may be an empty directory), durably.
-fn put_in_place(beside: &Path, dir: &Path) -> Result<()> {
-    fs::rename(beside, dir).map_err(|error| Error::io(format!("rename {}", beside.display()), error))?;
+fn put_in_place(vfs: &dyn Vfs, beside: &Path, dir: &Path) -> Result<()> {
+    vfs.rename(beside, dir).map_err(|error| Error::io(format!("rename {}", beside.display()), error))?;
     let parent = match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    File::open(parent)
-        .and_then(|parent| parent.sync_all())
-        .map_err(|error| Error::io(format!("sync {}", parent.display()), error))
+    vfs.sync_dir(parent).map_err(|error| Error::io(format!("sync {}", parent.display()), error))
 }

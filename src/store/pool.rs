@@ -29,7 +29,7 @@ impl<'s> Pool<'s> {
     }
 
     /// As [`Snapshot::metas`].
-    pub fn metas(&self, id: u64, from: u64) -> Walk<'_, 's, ChunkMeta> {
+    pub fn metas(&self, id: u64, from: u64) -> PoolRows<'_, 's, ChunkMeta> {
         let (_, end) = keys::dataset_range(id);
         self.walk(Family::ChunkMeta, &keys::pair(id, from), end, chunks::parse_meta)
     }
@@ -40,13 +40,13 @@ impl<'s> Pool<'s> {
     }
 
     /// As [`Snapshot::marks`].
-    pub fn marks(&self, id: u64, after: u64) -> Walk<'_, 's, (u64, u64)> {
+    pub fn marks(&self, id: u64, after: u64) -> PoolRows<'_, 's, (u64, u64)> {
         let (_, end) = keys::dataset_range(id);
         self.walk(Family::Superseded, &keys::pair(id, after.saturating_add(1)), end, parse_mark)
     }
 
     /// As [`Snapshot::consumers_of`].
-    pub fn consumers_of(&self, id: u64) -> Walk<'_, 's, ConsumerRow> {
+    pub fn consumers_of(&self, id: u64) -> PoolRows<'_, 's, ConsumerRow> {
         let (from, end) = keys::consumers_range(id);
         self.walk(Family::Meta, &from, end, parse_consumer)
     }
@@ -66,10 +66,10 @@ impl<'s> Pool<'s> {
         from: &[u8],
         end: Vec<u8>,
         parse: fn(&[u8], &[u8]) -> Result<T, Malformed>,
-    ) -> Walk<'_, 's, T> {
+    ) -> PoolRows<'_, 's, T> {
         let mut at = self.take(family);
         at.seek(from);
-        Walk { pool: self, at: Some(at), family, end, parse }
+        PoolRows { pool: self, at: Some(at), family, end, parse }
     }
 
     fn take(&self, family: Family) -> Position<'s> {
@@ -89,7 +89,7 @@ impl<'s> Pool<'s> {
 }
 
 /// Parsed rows, in order. After an error there is nothing more.
-pub struct Walk<'p, 's, T> {
+pub struct PoolRows<'p, 's, T> {
     pool: &'p Pool<'s>,
     /// At the row that comes next; none at the end.
     at: Option<Position<'s>>,
@@ -98,7 +98,7 @@ pub struct Walk<'p, 's, T> {
     parse: fn(&[u8], &[u8]) -> Result<T, Malformed>,
 }
 
-impl<T> Walk<'_, '_, T> {
+impl<T> PoolRows<'_, '_, T> {
     fn stop(&mut self) {
         if let Some(at) = self.at.take() {
             self.pool.give_back(self.family, at);
@@ -106,7 +106,7 @@ impl<T> Walk<'_, '_, T> {
     }
 }
 
-impl<T> Iterator for Walk<'_, '_, T> {
+impl<T> Iterator for PoolRows<'_, '_, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
@@ -133,7 +133,7 @@ impl<T> Iterator for Walk<'_, '_, T> {
     }
 }
 
-impl<T> Drop for Walk<'_, '_, T> {
+impl<T> Drop for PoolRows<'_, '_, T> {
     fn drop(&mut self) {
         self.stop();
     }

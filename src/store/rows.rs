@@ -1,9 +1,8 @@
 //! Iterators over rows: bounded, checked, and silent after an error.
 
-use rocksdb::{DBRawIterator, ReadOptions};
-
 use super::Result;
 use super::families::Family;
+use super::kv::{Reach, Walk};
 use super::snapshot::Snapshot;
 use crate::codec::Malformed;
 
@@ -11,44 +10,25 @@ use crate::codec::Malformed;
 pub(super) struct Position<'s> {
     snapshot: &'s Snapshot<'s>,
     family: Family,
-    raw: DBRawIterator<'s>,
+    walk: Walk<'s>,
 }
 
 impl<'s> Position<'s> {
     pub(super) fn new(snapshot: &'s Snapshot<'s>, family: Family, range: Option<(Vec<u8>, Vec<u8>)>) -> Position<'s> {
-        let mut reads = ReadOptions::default();
-        reads.set_verify_checksums(true);
-        reads.set_total_order_seek(true);
-        if let Some((from, to)) = range {
-            reads.set_iterate_lower_bound(from);
-            reads.set_iterate_upper_bound(to);
-        }
-        Position::with(snapshot, family, reads)
+        let reach = range.map_or(Reach::All, |(from, to)| Reach::Range(from, to));
+        Position { snapshot, family, walk: snapshot.moment.walk(family, reach) }
     }
 
     /// For seeks to versions of one entity at a time, which skip every table that has none: away from the rows that
     /// share the entity of the last seek there is nothing.
     pub(super) fn of_entities(snapshot: &'s Snapshot<'s>) -> Position<'s> {
-        let mut reads = ReadOptions::default();
-        reads.set_verify_checksums(true);
-        reads.set_prefix_same_as_start(true);
-        Position::with(snapshot, Family::Entities, reads)
-    }
-
-    fn with(snapshot: &'s Snapshot<'s>, family: Family, reads: ReadOptions) -> Position<'s> {
-        let raw = snapshot.raw.raw_iterator_cf_opt(&snapshot.store.family(family), reads);
-        Position { snapshot, family, raw }
+        let family = Family::Entities;
+        Position { snapshot, family, walk: snapshot.moment.walk(family, Reach::OneEntity) }
     }
 
     /// The row here; none at the end.
     pub(super) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
-        match self.raw.item() {
-            Some(row) => Ok(Some(row)),
-            None => {
-                self.raw.status().map_err(|error| self.snapshot.store.refused("read the index store", &error))?;
-                Ok(None)
-            }
-        }
+        self.walk.item(self.snapshot.dir())
     }
 
     /// The row here, parsed.
@@ -62,23 +42,23 @@ impl<'s> Position<'s> {
     }
 
     pub(super) fn seek(&mut self, row: &[u8]) {
-        self.raw.seek(row);
+        self.walk.seek(row);
     }
 
     pub(super) fn seek_first(&mut self) {
-        self.raw.seek_to_first();
+        self.walk.seek_first();
     }
 
     pub(super) fn seek_last(&mut self) {
-        self.raw.seek_to_last();
+        self.walk.seek_last();
     }
 
     pub(super) fn next(&mut self) {
-        self.raw.next();
+        self.walk.next();
     }
 
     pub(super) fn prev(&mut self) {
-        self.raw.prev();
+        self.walk.prev();
     }
 }
 

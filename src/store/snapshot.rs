@@ -1,10 +1,10 @@
 //! Reads: everything that one snapshot answers is of the same moment.
 
 use bytes::Bytes;
-use rocksdb::{DBPinnableSlice, ReadOptions};
 use serde::de::DeserializeOwned;
 
 use super::families::Family;
+use super::kv::{Moment, Value};
 use super::record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord};
 use super::rows::Rows;
 use super::{Result, Store, keys};
@@ -14,7 +14,7 @@ use crate::meta;
 /// The store at one moment.
 pub struct Snapshot<'a> {
     pub(super) store: &'a Store,
-    pub(super) raw: rocksdb::Snapshot<'a>,
+    pub(super) moment: Moment<'a>,
 }
 
 /// A consumer, with whose it is.
@@ -30,7 +30,7 @@ pub struct ConsumerRow {
 
 impl<'a> Snapshot<'a> {
     pub(super) fn new(store: &'a Store) -> Snapshot<'a> {
-        Snapshot { store, raw: store.db.snapshot() }
+        Snapshot { store, moment: store.kv.snapshot() }
     }
 
     /// The directory of the store.
@@ -143,12 +143,8 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The value of one row.
-    pub(super) fn get(&self, family: Family, row: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
-        let mut reads = ReadOptions::default();
-        reads.set_verify_checksums(true);
-        self.raw
-            .get_pinned_cf_opt(&self.store.family(family), row, reads)
-            .map_err(|error| self.store.refused("read the index store", &error))
+    pub(super) fn get(&self, family: Family, row: &[u8]) -> Result<Option<Value<'_>>> {
+        self.moment.get(self.dir(), family, row)
     }
 
     fn parsed<T>(

@@ -1,5 +1,7 @@
 mod checking;
 mod damage;
+#[cfg(feature = "testing")]
+mod double;
 mod full_disk;
 mod reads;
 mod row_keys;
@@ -13,6 +15,11 @@ use crate::types::Op;
 
 pub(super) const OPTIONS: StoreOptions = StoreOptions { memory: 8 << 20, cache_bytes: 1 << 20, lz4: true };
 
+/// The operating system's files.
+pub(super) fn os() -> Arc<dyn Vfs> {
+    Arc::new(crate::vfs::OsVfs)
+}
+
 /// A store in a directory of its own.
 pub(super) struct Place {
     pub root: tempfile::TempDir,
@@ -21,12 +28,12 @@ pub(super) struct Place {
 
 pub(super) fn place() -> Place {
     let root = tempfile::tempdir().unwrap();
-    let store = Store::create(&root.path().join("db"), &OPTIONS).unwrap();
+    let store = Store::create(&os(), &root.path().join("db"), &OPTIONS).unwrap();
     Place { root, store }
 }
 
 pub(super) fn open(dir: &Path, at_least: u64) -> Result<Store> {
-    Store::open(dir, &OPTIONS, at_least)
+    Store::open(&os(), dir, &OPTIONS, at_least)
 }
 
 pub(super) fn entry<'a>(key: u64, op: Op, entity: &'a [u8], payload: &'a [u8]) -> ChunkEntry<'a> {

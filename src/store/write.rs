@@ -1,8 +1,7 @@
 //! Changes to the store: one atomic batch over all column families.
 
-use rocksdb::WriteBatch;
-
 use super::families::Family;
+use super::kv::Batch;
 use super::record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 use super::snapshot::Snapshot;
 use super::{Result, Store, keys};
@@ -13,18 +12,17 @@ use crate::meta;
 
 /// What one [`Store::commit`] will do, all of it or nothing. Later changes win over earlier ones of the same row.
 pub struct Changes<'a> {
-    store: &'a Store,
-    pub(super) batch: WriteBatch,
+    pub(super) batch: Batch<'a>,
 }
 
 impl<'a> Changes<'a> {
     pub(super) fn new(store: &'a Store, capacity: usize) -> Changes<'a> {
-        Changes { store, batch: WriteBatch::with_capacity_bytes(capacity) }
+        Changes { batch: store.kv.batch(capacity) }
     }
 
     /// About how many bytes this will write.
     pub fn len_bytes(&self) -> usize {
-        self.batch.size_in_bytes()
+        self.batch.len_bytes()
     }
 
     /// A chunk and its counts, under its last key.
@@ -88,7 +86,7 @@ impl<'a> Changes<'a> {
     pub fn delete_dataset(&mut self, snapshot: &Snapshot<'_>, id: u64) -> Result<()> {
         for family in Family::BY_DATASET {
             let (from, to) = keys::dataset_range(id);
-            self.batch.delete_range_cf(&self.store.family(family), from, to);
+            self.batch.delete_range(family, from, to);
         }
         for consumer in snapshot.consumers_of(id) {
             self.delete_consumer(id, &consumer?.name);
@@ -160,7 +158,7 @@ impl<'a> Changes<'a> {
     }
 
     pub(super) fn put(&mut self, family: Family, row: &[u8], value: &[u8]) {
-        self.batch.put_cf(&self.store.family(family), row, value);
+        self.batch.put(family, row, value);
     }
 
     fn put_encoded<T: serde::Serialize>(&mut self, family: Family, row: &[u8], value: &T) -> Result<()> {
@@ -170,6 +168,6 @@ impl<'a> Changes<'a> {
     }
 
     fn delete(&mut self, family: Family, row: &[u8]) {
-        self.batch.delete_cf(&self.store.family(family), row);
+        self.batch.delete(family, row);
     }
 }

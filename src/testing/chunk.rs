@@ -16,6 +16,11 @@ pub fn chunk(data: &[u8]) -> bool {
     taken | decoded(&[&[1], &crc.to_le_bytes()[..], data].concat())
 }
 
+/// Whether these bytes are a chunk.
+pub fn is_chunk(data: &[u8]) -> bool {
+    Chunk::decode(Bytes::copy_from_slice(data)).is_ok()
+}
+
 fn decoded(data: &[u8]) -> bool {
     let Ok(chunk) = Chunk::decode(Bytes::copy_from_slice(data)) else { return false };
     assert_ne!(chunk.len(), 0);

@@ -1,13 +1,13 @@
 use std::path::Path;
 
 use super::input::Input;
-use super::memory::{Image, Memory};
+use super::sim::{Image, SimDisk};
 use crate::error::Error;
 use crate::limits::{MAX_KEY, MAX_LINEAGES, MAX_SEGMENTS};
 use crate::log::{Ledger, LedgerState};
 
 const SLOT: usize = 4096;
-const DIR: &str = "store";
+const DIR: &str = "/store";
 
 /// The ledger's file. The first byte says how the rest is meant: as the whole file, or as two slots of which the first
 /// one's length comes first; with or without checksums put right.
@@ -39,7 +39,7 @@ fn put_right(slot: &mut [u8]) {
 fn opened(file: &[u8]) -> bool {
     let dir = Path::new(DIR);
     let before = Image::from([(Ledger::path(dir), file.to_vec())]);
-    let memory = Memory::of(&before);
+    let memory = SimDisk::of(&before);
     let mut findings = 0;
     let inspected = Ledger::inspect(&memory, dir, &mut |_| findings += 1);
     let mut ledger = match (Ledger::open(&memory, dir), inspected) {
@@ -59,7 +59,8 @@ fn opened(file: &[u8]) -> bool {
     let state = ledger.state().clone();
     check(&state);
 
-    let copy = Memory::default();
+    let copy = SimDisk::new();
+    copy.make_dir(dir);
     Ledger::create(&copy, dir, state.clone()).expect("what was read can be written");
     assert_eq!(*reopened(&copy, dir).state(), state, "written and read again, it says something else");
 
@@ -82,11 +83,11 @@ fn opened(file: &[u8]) -> bool {
             is[at + SLOT / 2..at + SLOT].fill(0xa5);
         }
     }
-    assert_eq!(*reopened(&Memory::of(&torn), dir).state(), state, "a torn update cost the state before it");
+    assert_eq!(*reopened(&SimDisk::of(&torn), dir).state(), state, "a torn update cost the state before it");
     true
 }
 
-fn reopened(memory: &Memory, dir: &Path) -> Ledger {
+fn reopened(memory: &SimDisk, dir: &Path) -> Ledger {
     Ledger::open(memory, dir).expect("what was written opens")
 }
 

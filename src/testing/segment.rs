@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::frame::fields;
 use super::input::Input;
-use super::memory::{Image, Memory};
+use super::sim::{Image, SimDisk};
 use crate::error::{Error, Result};
 use crate::frame::{Body, FrameHeader, HEADER_LEN, LogPos, frame_len};
 use crate::limits::MAX_KEY;
@@ -111,7 +111,7 @@ fn put_right(file: &mut [u8], which: u8) {
 
 /// What the ledger says was synced, or that the store was closed.
 fn claim(image: &mut Image, claims: u8, sample: &Sample) {
-    let memory = Memory::of(image);
+    let memory = SimDisk::of(image);
     let mut ledger = Ledger::open(&memory, Path::new(DIR)).expect("the sample's ledger");
     let at = sample.ends[usize::from(claims >> 3) % sample.ends.len()];
     ledger
@@ -133,7 +133,7 @@ struct Opened {
     frames: Vec<(u64, Bytes)>,
 }
 
-fn open(memory: &Memory, applied: Upto) -> Result<Opened> {
+fn open(memory: &SimDisk, applied: Upto) -> Result<Opened> {
     let dir = Path::new(DIR);
     let ledger = Arc::new(Mutex::new(Ledger::open(memory, dir)?));
     let mut frames = Vec::new();
@@ -145,12 +145,12 @@ fn open(memory: &Memory, applied: Upto) -> Result<Opened> {
     Ok(Opened { log, recovery, frames })
 }
 
-fn state_of(memory: &Memory) -> LedgerState {
+fn state_of(memory: &SimDisk) -> LedgerState {
     Ledger::open(memory, Path::new(DIR)).expect("the ledger").state().clone()
 }
 
 fn recovered(image: &Image, applied: Upto) -> bool {
-    let memory = Memory::of(image);
+    let memory = SimDisk::of(image);
     let mut findings = Vec::new();
     let scanned = scan_readonly(&memory, Path::new(DIR), &mut |finding| findings.push(finding.what));
     assert!(memory.image() == *image, "looking at a log changed it");
@@ -177,11 +177,11 @@ fn recovered(image: &Image, applied: Upto) -> bool {
 }
 
 /// What was recovered is durable, can be appended to, and is found again.
-fn go_on(memory: &Memory, opened: Opened, applied: Upto) {
+fn go_on(memory: &SimDisk, opened: Opened, applied: Upto) {
     let Opened { mut log, recovery, mut frames } = opened;
     let next = recovery.next_key;
     assert!(next > recovery.last_key && next <= MAX_KEY, "the next key is {next}");
-    let lost = Memory::of(&memory.durable());
+    let lost = SimDisk::of(&memory.durable());
     let again = open(&lost, applied).expect("a recovered log opens after a power cut");
     assert_eq!(again.frames, frames, "what recovery hands out was not durable");
 
@@ -193,7 +193,7 @@ fn go_on(memory: &Memory, opened: Opened, applied: Upto) {
     log.append(&[new]).expect("a recovered log can be appended to");
     log.sync_point().sync().expect("a sync in memory");
     frames.push((next, body.bytes));
-    let lost = Memory::of(&memory.durable());
+    let lost = SimDisk::of(&memory.durable());
     let again = open(&lost, applied).expect("it opens once more");
     assert_eq!(again.frames, frames, "an appended frame is not found again");
     let sound = |body: &Bytes| Body::parse(body.clone()).is_ok();

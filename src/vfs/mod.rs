@@ -27,16 +27,28 @@ pub trait Vfs: Send + Sync {
     fn open(&self, path: &Path, write: bool) -> io::Result<Arc<dyn VfsFile>>;
     /// Creates a file that does not exist, to read and write.
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>>;
-    /// Renames a file, replacing one of that name.
+    /// Renames a file, replacing one of that name, or a directory within its own.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory and everything in it.
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Makes a directory's entries durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Whether there is a file or directory of this name.
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Locks a file against every other opener, creating it if need be; none if another one holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
+    /// Told before something is done that is none of these, but at which a crash may come as well: what the index store
+    /// writes. An error: it is not to be done.
+    fn point(&self, _what: &'static str) -> io::Result<()> {
+        Ok(())
+    }
+    /// Whether the index store is to be the double that tests use, and to lie on this file system: see
+    /// `src/store/kv/double.rs`. Only with the feature `testing`.
+    fn holds_index(&self) -> bool {
+        false
+    }
 }
 
 /// An open file.
@@ -110,6 +122,24 @@ pub fn allocate(file: &dyn VfsFile, len: u64) -> io::Result<()> {
         let count = usize::try_from(len - at).unwrap_or(usize::MAX).min(ZEROS.len());
         write_all_at(file, &ZEROS[..count], at)?;
         at += count as u64;
+    }
+    Ok(())
+}
+
+/// Creates a directory and its parents, and makes their names durable; one that exists is fine.
+pub fn create_dirs(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for dir in dir.ancestors() {
+        // The parent of a relative path is the working directory, which is there.
+        if dir.as_os_str().is_empty() || vfs.exists(dir)? {
+            break;
+        }
+        missing.push(dir);
+    }
+    vfs.create_dir_all(dir)?;
+    for dir in missing.iter().rev() {
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        vfs.sync_dir(parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ const MAX_TEST_LINES: usize = 600;
 const RANKS: &[(&str, u8)] = &[
     ("error", 0),
     ("limits", 0),
+    ("planted", 0),
     ("types", 1),
     ("options", 1),
     ("clock", 1),

@@ -1,5 +1,6 @@
 //! The background thread: it leads for commits that no thread waits for, and syncs buffered ones in time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::super::core::Core;
@@ -54,12 +55,15 @@ impl Commits {
                 background.sync_by = None;
             }
             drop(background);
-            if lead {
-                self.lead(core);
-            }
-            if due {
-                self.sync_all(core);
-            }
+            // A panic ends what this thread was at, not the thread: others count on it.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                if lead {
+                    self.lead(core);
+                }
+                if due {
+                    self.sync_all(core);
+                }
+            }));
         }
     }
 }

@@ -1,17 +1,17 @@
 //! The stage of syncs: while one runs, the next group is written, and the next sync covers all that was written
 //! meanwhile.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::super::core::Core;
-use super::super::request::Request;
-use super::{Admitted, Commits, Writer};
+use super::super::core::{Core, Unbroken};
+use super::super::request::Owed;
+use super::{Admission, Admitted, Commits, Writer};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::log::SyncPoint;
+use crate::planted::{Bug, planted};
 use crate::types::{Commit, Durability};
 
 /// What was written and not synced yet.
@@ -25,7 +25,7 @@ pub(super) struct Written {
 
 /// A request to answer after the sync that covers it.
 pub(super) struct Waiting {
-    pub(super) request: Arc<Request>,
+    pub(super) request: Owed,
     pub(super) answer: Result<Commit>,
     /// Whether it wrote something: a failed sync makes its outcome unknown.
     pub(super) wrote: bool,
@@ -51,11 +51,11 @@ impl Commits {
         let mut buffered = false;
         let mut someone_waits = !refused.is_empty();
         let mut written = self.written.lock();
-        for Admitted { request, commit, bytes, heads, count, .. } in admitted {
+        for Admitted { request, admission: Admission { commit, bytes, heads, count, .. } } in admitted {
             core.metrics.commits.fetch_add(1, Ordering::Relaxed);
             core.metrics.entries.fetch_add(u64::from(count), Ordering::Relaxed);
             core.metrics.log_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            if request.durability == Durability::Buffered {
+            if request.durability == Durability::Buffered || planted(Bug::AckBeforeSync) {
                 buffered = true;
                 request.answer(Ok(commit));
             } else {
@@ -66,6 +66,9 @@ impl Commits {
         }
         written.waiting.extend(refused);
         (written.point, written.end) = (writer.log.sync_point(), end);
+        if planted(Bug::VisibleBeforeSync) {
+            core.publish(written.last_key);
+        }
         drop(written);
         if buffered && !someone_waits {
             self.sync_in_background(core.options.sync_interval);
@@ -89,8 +92,13 @@ impl Commits {
         let needed = written.synced < target;
         drop(written);
         if needed {
-            if let Err(error) = point.sync() {
-                core.poison(&format!("syncing the log: {error}"));
+            let unbroken = Unbroken::begin(core);
+            let synced = point.sync();
+            unbroken.end();
+            if let Err(error) = synced {
+                if !planted(Bug::SyncFailureForgotten) {
+                    core.poison(&format!("syncing the log: {error}"));
+                }
                 fail(core, waiting);
                 return self.fail_waiting(core);
             }

@@ -65,6 +65,10 @@ impl Vfs for Faulty {
         change(&self.0)?;
         OsVfs.remove(path)
     }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        change(&self.0)?;
+        OsVfs.remove_dir_all(dir)
+    }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         change(&self.0)?;
         OsVfs.sync_dir(dir)

@@ -30,7 +30,11 @@ struct Opened {
 }
 
 fn options() -> LogOptions {
-    LogOptions::new(SEGMENT_BYTES, 1_700_000_000_000)
+    LogOptions {
+        segment_bytes: SEGMENT_BYTES,
+        now_ms: 1_700_000_000_000,
+        random: crate::options::Options::default().random,
+    }
 }
 
 fn create_on(vfs: Arc<dyn Vfs>, dir: &Path) -> Log {

@@ -14,6 +14,7 @@ use super::super::snapshot::Snapshot;
 use super::{Checked, Report, disagreement, finding};
 use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
 use crate::error::Result;
+use crate::planted::{Bug, planted};
 use crate::types::{Keep, Op};
 
 /// A sum over hashes: the same for the same rows in any order.
@@ -67,7 +68,7 @@ impl Snapshot<'_> {
             if chunks.versions != index.versions {
                 dataset.compare_versions(report);
             }
-            if chunks.links != index.links {
+            if chunks.links != index.links && !planted(Bug::MarksNotVerified) {
                 dataset.compare_links(report);
             }
         }

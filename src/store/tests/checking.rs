@@ -77,7 +77,7 @@ fn a_sound_store_has_no_findings() {
     place.store.flush().unwrap();
     let dir = place.root.path().join("db");
     drop(place.store);
-    let (_, findings) = verify(&Store::open_read_only(&dir, &OPTIONS, 0).unwrap());
+    let (_, findings) = verify(&Store::open_read_only(&os(), &dir, &OPTIONS, 0).unwrap());
     assert_eq!(findings, []);
 }
 
@@ -189,7 +189,7 @@ fn damage_in_one_chunk_does_not_hide_another() {
         bytes[at + 40] ^= 1;
     }
     std::fs::write(&blobs[0], bytes).unwrap();
-    let (checked, findings) = verify(&Store::open_read_only(&dir, &OPTIONS, 0).unwrap());
+    let (checked, findings) = verify(&Store::open_read_only(&os(), &dir, &OPTIONS, 0).unwrap());
     let places: Vec<_> = findings.iter().map(|finding| (finding.file.clone(), finding.offset)).collect();
     let expected: Vec<_> = [second, third].map(|at| (Some(blobs[0].clone()), Some(at as u64 - 32))).into();
     assert_eq!(places, expected, "{findings:#?}");

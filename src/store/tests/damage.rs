@@ -31,7 +31,7 @@ fn closed() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn open_reader(dir: &Path) -> Store {
-    Store::open_read_only(dir, &OPTIONS, 400).unwrap()
+    Store::open_read_only(&os(), dir, &OPTIONS, 400).unwrap()
 }
 
 /// Every file of a directory with its content.
@@ -93,7 +93,7 @@ fn a_manifest_cut_anywhere_is_refused_or_harmless() {
     for len in (0..bytes.len()).step_by(37) {
         fs::write(&file, &bytes[..len]).unwrap();
         let before = content(&dir);
-        match Store::open_read_only(&dir, &OPTIONS, 400) {
+        match Store::open_read_only(&os(), &dir, &OPTIONS, 400) {
             Ok(store) => {
                 let found = store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().len()).sum::<usize>();
                 assert_eq!(found, 400, "cut to {len} of {} bytes", bytes.len());
@@ -216,7 +216,7 @@ fn a_flipped_bit_in_a_table_is_found_on_reading_or_harmless() {
             flipped[at] ^= 1 << (at % 8);
             fs::write(&file, &flipped).unwrap();
             tried += 1;
-            match Store::open_read_only(&dir, &OPTIONS, 400).and_then(|store| read_all(&store)) {
+            match Store::open_read_only(&os(), &dir, &OPTIONS, 400).and_then(|store| read_all(&store)) {
                 Ok(found) => assert_eq!(found, whole, "{} at {at}", file.display()),
                 Err(Error::Damaged { file: found, .. }) => {
                     caught += 1;
@@ -245,7 +245,7 @@ fn a_flipped_bit_in_the_manifest_is_refused_or_harmless() {
             fs::write(&file, &flipped).unwrap();
             let before = content(&dir);
             tried += 1;
-            match Store::open_read_only(&dir, &OPTIONS, 400).and_then(|store| read_all(&store)) {
+            match Store::open_read_only(&os(), &dir, &OPTIONS, 400).and_then(|store| read_all(&store)) {
                 Ok(found) => assert_eq!(found, whole, "{} at {at}", file.display()),
                 Err(Error::Damaged { .. }) => refused += 1,
                 Err(error) => panic!("{} at {at}: {error:?}", file.display()),
@@ -331,9 +331,9 @@ fn creating_leaves_a_whole_store_or_none() {
     let dir = root.path().join("db");
     fs::create_dir(root.path().join("db.new")).unwrap();
     fs::write(root.path().join("db.new/CURRENT"), b"rest of a crash").unwrap();
-    drop(Store::create(&dir, &OPTIONS).unwrap());
+    drop(Store::create(&os(), &dir, &OPTIONS).unwrap());
     assert!(!root.path().join("db.new").exists());
-    assert!(matches!(Store::create(&dir, &OPTIONS), Err(Error::Invalid { .. })));
+    assert!(matches!(Store::create(&os(), &dir, &OPTIONS), Err(Error::Invalid { .. })));
     assert_eq!(open(&dir, 0).unwrap().applied().unwrap(), Applied::default());
 }
 
@@ -364,7 +364,7 @@ fn a_second_opener_is_refused_and_a_reader_changes_nothing() {
     assert!(open(&dir, 400).is_err());
     drop(store);
     let before = content(&dir);
-    let reader = Store::open_read_only(&dir, &OPTIONS, 400).unwrap();
+    let reader = Store::open_read_only(&os(), &dir, &OPTIONS, 400).unwrap();
     assert_eq!(read_all(&reader).unwrap(), 1100);
     let mut changes = reader.changes(0);
     changes.put_name(b"x", 1);

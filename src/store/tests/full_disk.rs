@@ -69,7 +69,7 @@ fn a_full_disk_refuses_commits_and_changes_nothing() {
         println!("SKIPPED 1: no file system can be mounted here");
         return;
     };
-    let store = Store::create(&disk.0.join("db"), &OPTIONS).unwrap();
+    let store = Store::create(&os(), &disk.0.join("db"), &OPTIONS).unwrap();
     for key in 1..=2 {
         disk.fill();
         for _ in 0..100 {
@@ -92,7 +92,7 @@ fn a_disk_that_fills_before_the_flush_heals_by_itself() {
         return;
     };
     let dir = disk.0.join("db");
-    let store = Store::create(&dir, &OPTIONS).unwrap();
+    let store = Store::create(&os(), &dir, &OPTIONS).unwrap();
     commit(&store, 1).unwrap();
     store.flush().unwrap();
     commit(&store, 2).unwrap();
@@ -117,7 +117,7 @@ fn a_store_on_a_full_disk_closes_and_opens_with_what_was_flushed() {
         return;
     };
     let dir = disk.0.join("db");
-    let store = Store::create(&dir, &OPTIONS).unwrap();
+    let store = Store::create(&os(), &dir, &OPTIONS).unwrap();
     commit(&store, 1).unwrap();
     store.flush().unwrap();
     commit(&store, 2).unwrap();
@@ -129,7 +129,7 @@ fn a_store_on_a_full_disk_closes_and_opens_with_what_was_flushed() {
     drop(store);
     assert!(since.elapsed() < Duration::from_secs(10), "closing took {:?}", since.elapsed());
     println!("closed after {:?}", since.elapsed());
-    assert_eq!(readable(&Store::open_read_only(&dir, &OPTIONS, 1).unwrap()), [1]);
+    assert_eq!(readable(&Store::open_read_only(&os(), &dir, &OPTIONS, 1).unwrap()), [1]);
     disk.empty();
     let store = open(&dir, 1).unwrap();
     assert_eq!(readable(&store), [1]);

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::super::input::Input;
-use super::super::memory::Memory;
 use super::super::scratch::Scratch;
+use super::super::sim::{ManualClock, SimDisk};
 use super::model::{Change, Client, Dataset, Kind, Rec};
-use crate::clock::Clock;
 use crate::cursor::Cursor;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Stale, StaleReason};
@@ -25,25 +23,12 @@ const WINDOWED: usize = 2;
 /// With an order that is easy to get wrong.
 const ENTITIES: [&[u8]; 7] = [b"e", b"e\0", b"f", b"\0", b"\0\xff", b"\xff", b"\xff\xff"];
 
-/// A clock that stands still until it is told otherwise.
-struct Stopped(AtomicU64);
-
-impl Clock for Stopped {
-    fn wall_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
 pub struct World {
     engine: Engine,
     options: Options,
     /// Log and ledger, apart from the index store.
-    memory: Memory,
-    clock: Arc<Stopped>,
+    memory: SimDisk,
+    clock: Arc<ManualClock>,
     datasets: BTreeMap<usize, Dataset>,
     clients: Vec<Client>,
     incarnations: u64,
@@ -55,8 +40,9 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
-        let (scratch, memory) = (Scratch::new(), Memory::default());
-        let clock = Arc::new(Stopped(AtomicU64::new(1_750_000_000_000)));
+        let (scratch, memory) = (Scratch::new(), SimDisk::beside_rocksdb());
+        memory.make_dir(scratch.path());
+        let clock = ManualClock::at(1_750_000_000_000);
         let options = Options::default()
             .memory(16 << 20)
             .tail_bytes(4 << 10)
@@ -286,7 +272,7 @@ impl World {
     }
 
     pub fn pass_time(&self, ms: u64) {
-        self.clock.0.fetch_add(ms, Ordering::SeqCst);
+        self.clock.advance(ms);
     }
 
     pub fn reopen(&mut self) {

@@ -6,12 +6,12 @@ use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
-use super::{Image, Ledger, LedgerState, Log, LogOptions, Memory, NewFrame, Upto, segment_path};
+use super::{Image, Ledger, LedgerState, Log, LogOptions, NewFrame, SimDisk, Upto, segment_path};
 use crate::frame::{Body, BodyBuilder};
 use crate::options::SyncKeys;
 use crate::types::Op;
 
-pub const DIR: &str = "store";
+pub const DIR: &str = "/store";
 pub const SEGMENT_BYTES: u64 = 4096;
 /// Frames of the second segment; the first one is full.
 const FRAMES: usize = 5;
@@ -53,7 +53,8 @@ pub fn body(n: u64) -> (Body, u32) {
 
 /// Each frame is synced before the next is written, so each proves the one before it.
 fn make() -> Sample {
-    let (memory, dir) = (Memory::default(), Path::new(DIR));
+    let (memory, dir) = (SimDisk::new(), Path::new(DIR));
+    memory.make_dir(dir);
     let ledger = Ledger::create(&memory, dir, LedgerState::new(5, 6, SyncKeys::Counter)).expect("a ledger");
     let ledger = Arc::new(Mutex::new(ledger));
     let mut log = Log::create(Arc::new(memory.clone()), dir, options(1), ledger).expect("a log");

@@ -86,6 +86,9 @@ impl Vfs for Hooks {
     fn remove(&self, path: &Path) -> io::Result<()> {
         OsVfs.remove(path)
     }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        OsVfs.remove_dir_all(dir)
+    }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         OsVfs.sync_dir(dir)
     }

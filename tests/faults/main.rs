@@ -1,0 +1,10 @@
+//! Faults: crashes, power cuts, failing and lying disks, damage, hostile neighbours. `docs/reliability.md` lists the
+//! goals by number. Each suite runs a small part here, on every run of the tests, and any amount of it by
+//! `make torture GOAL=n MINUTES=m`.
+
+mod planted;
+mod support;
+mod torture;
+
+/// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
+const SUITES: &[(u32, &str, support::Run)] = &[];

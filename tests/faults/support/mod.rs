@@ -1,0 +1,5 @@
+//! What the suites share.
+
+mod suite;
+
+pub use suite::{Run, Suite, skip};

@@ -1,0 +1,131 @@
+//! What is tried. Which operation fails, and how, is chosen anew for each schedule.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::thread;
+
+use crate::disk::Fault;
+use crate::engine::request::Request;
+use crate::error::Error;
+use crate::options::Options;
+use crate::planted::{Bug, with};
+use crate::stage::{Stage, Writer, explore, planned};
+use crate::support::Suite;
+use crate::types::Durability;
+
+/// A sync fails with others waiting for it, or not at all: everyone is answered, and no one falsely. Some of them only
+/// learn of a conflict, with a commit that this very sync was to make durable.
+pub fn failing_syncs(seeds: Range<u64>, suite: &mut Suite) {
+    explore(seeds, suite, || {
+        let stage = Stage::new(Options::default(), false);
+        stage.disk.plan(Fault::Sync(thread_rng().gen_range(0..6)));
+        let writers: Vec<_> = (0..3).map(|by| spawn(stage.writer(), by, contend)).collect();
+        stage.writer().read();
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer ends"));
+        let after = stage.writer().put("after", 9, Durability::Synced);
+        let failed = stage.disk.fired() > 0;
+        assert_eq!(after.is_err(), failed, "{after:?}, and a sync failed: {failed}");
+        if failed {
+            let later = stage.writer().put("later", 9, Durability::Synced);
+            assert!(matches!(later, Err(Error::Poisoned { .. })), "{later:?} after a failed sync");
+        }
+        stage.close()
+    });
+}
+
+/// Whoever leads dies within a write or a sync: it is a panic for that thread alone, and all others are answered.
+pub fn dying_leader(seeds: Range<u64>, suite: &mut Suite) {
+    explore(seeds, suite, || {
+        let stage = Stage::new(Options::default(), false);
+        let at = thread_rng().gen_range(0..4);
+        stage.disk.plan(if thread_rng().gen_bool(0.5) { Fault::PanicInWrite(at) } else { Fault::PanicInSync(at) });
+        let dying = |writer: &Writer, by: usize| {
+            planned(|| contend(writer, by));
+        };
+        let writers: Vec<_> = (0..3).map(|by| spawn(stage.writer(), by, dying)).collect();
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer ends"));
+        let after = planned(|| stage.writer().put("after", 9, Durability::Synced));
+        let fired = stage.disk.fired() > 0;
+        assert_eq!(!matches!(after, Some(Ok(_))), fired, "{after:?}, and a thread died: {fired}");
+        let _ = planned(|| stage.close());
+        u64::from(fired)
+    });
+}
+
+/// A close amid commits: each is seen through or refused, and nothing is left behind. The disk may fill up meanwhile.
+pub fn closing(seeds: Range<u64>, suite: &mut Suite) {
+    explore(seeds, suite, || {
+        let stage = Stage::new(Options::default(), false);
+        stage.disk.plan(Fault::Full(thread_rng().gen_range(0..4)));
+        let writers: Vec<_> = (0..3).map(|by| spawn(stage.writer(), by, contend)).collect();
+        let handed_in: Vec<_> = (0..2).map(|n| (stage.writer().submit("handed in", n), n)).collect();
+        let waiting = spawn(stage.writer(), 0, move |writer, _| {
+            for (request, n) in &handed_in {
+                if let Ok(request) = request {
+                    let _ = writer.settle(request, "handed in", *n);
+                }
+            }
+        });
+        let core = stage.core.clone();
+        let fired = stage.close();
+        let late = core.commits.queued();
+        assert_eq!(late, 0, "a commit came in after the close");
+        writers.into_iter().chain([waiting]).for_each(|writer| writer.join().expect("a writer ends"));
+        fired
+    });
+}
+
+/// Tails of one commit each, so that appends wait for seals and seals for syncs, of which one fails.
+pub fn seals(seeds: Range<u64>, suite: &mut Suite) {
+    explore(seeds, suite, || {
+        let stage = Stage::new(Options::default().tail_bytes(1), true);
+        stage.disk.plan(Fault::Sync(thread_rng().gen_range(0..12)));
+        let writers: Vec<_> = (0..3).map(|by| spawn(stage.writer(), by, contend)).collect();
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer ends"));
+        stage.close()
+    });
+}
+
+/// Each bug of these is found by the schedules of failing syncs.
+pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
+    let bugs = [
+        Bug::AckBeforeSync,
+        Bug::VisibleBeforeSync,
+        Bug::ConflictBeforeSync,
+        Bug::SyncFailureForgotten,
+        Bug::SyncRetried,
+    ];
+    let loud = std::panic::take_hook();
+    for bug in bugs {
+        // What is wanted is no news.
+        std::panic::set_hook(Box::new(|_| {}));
+        let mut counts = Suite::begin("with a planted bug", "25");
+        let run = || with(bug, || failing_syncs(seeds.clone(), &mut counts));
+        let found = catch_unwind(AssertUnwindSafe(run)).is_err();
+        println!(
+            "planted: {:24} schedules of failing syncs: {}",
+            format!("{bug:?}"),
+            if found { "caught" } else { "NOT CAUGHT" }
+        );
+        assert!(found, "{bug:?} is not found by {} schedules", counts.tries());
+        suite.ran(counts.tries() + 1);
+        suite.fired(1);
+    }
+    std::panic::set_hook(loud);
+}
+
+fn spawn(writer: Writer, by: usize, work: impl FnOnce(&Writer, usize) + Send + 'static) -> thread::JoinHandle<()> {
+    thread::spawn(move || work(&writer, by))
+}
+
+/// Entities of its own, synced and buffered, and one that all of them want to create.
+fn contend(writer: &Writer, by: usize) {
+    let _ = writer.put(&format!("own-{by}"), by, Durability::Synced);
+    let _ = writer.create("shared", by, Durability::Synced);
+    let _ = writer.put(&format!("later-{by}"), by, Durability::Buffered);
+    writer.read();
+    let _ = writer.create("again", by, Durability::Synced);
+}

@@ -1,0 +1,4 @@
+#[path = "../faults/support/suite.rs"]
+mod suite;
+
+pub use suite::{Run, Suite};

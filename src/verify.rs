@@ -69,7 +69,7 @@ pub fn verify(dir: impl AsRef<Path>, options: &Options, progress: &mut dyn FnMut
     }
     progress(2, 3);
     let store_options =
-        StoreOptions { memory: options.memory / 2, cache_bytes: 1 << 20, lz4: options.compression == Compression::Lz4 };
+        StoreOptions { memory: options.memory / 8, cache_bytes: 1 << 20, lz4: options.compression == Compression::Lz4 };
     match Store::open_read_only(&options.vfs, &dir.join("db"), &store_options, applied.unwrap_or(0)) {
         Ok(store) => {
             let checked = store.snapshot().verify(&mut note);

@@ -18,7 +18,7 @@ use crate::frame::{Body, DatasetRef, LogPos, RecordKind};
 use crate::planted::{Bug, planted};
 
 /// About what one entry costs beside its frame's bytes: its row, its entity's slot and version links.
-pub const ENTRY_OVERHEAD_BYTES: usize = 160;
+pub const ENTRY_OVERHEAD_BYTES: usize = 168;
 /// About what one dataset costs: its part with the tables of entries and entities, its name.
 pub const DATASET_OVERHEAD_BYTES: usize = 560;
 /// A slice of a frame larger than this is copied when it is much smaller than the frame, so that a reader who keeps

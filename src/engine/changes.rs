@@ -12,6 +12,7 @@ use crate::chunk::Chunk;
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
+use crate::store::EntityLookup;
 use crate::tail::{Inner, TailEntry};
 use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
@@ -57,7 +58,8 @@ pub fn read(
     let mut window =
         window.resume(rules, pin.visible, floors).map_err(|reason| stale(dataset, window.position, reason))?;
     let entries = Vec::new();
-    let mut reader = Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0 };
+    let mut reader =
+        Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0, lookup: None };
     let more = !reader.sealed()? || !reader.tails()?;
     window = reader.window;
     if !more {
@@ -139,6 +141,7 @@ struct Reader<'p, 'a> {
     entries: Vec<Entry>,
     bytes: usize,
     scanned: usize,
+    lookup: Option<EntityLookup<'p>>,
 }
 
 impl Reader<'_, '_> {
@@ -250,7 +253,8 @@ impl Reader<'_, '_> {
     fn take_tail(&mut self, mut entry: Entry, successor: Option<u64>) -> Result<bool> {
         let (pin, id, key) = (self.pin, self.dataset.id, entry.key.get());
         let facts = Facts { key, is_delete: entry.op == Op::Delete, successor };
-        let verdict = self.window.judge(self.rules, &facts, || pin.born(id, &entry.entity, key))?;
+        let lookup = &mut self.lookup;
+        let verdict = self.window.judge(self.rules, &facts, || pin.born(lookup, id, &entry.entity, key))?;
         let size = entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len);
         self.take(key, verdict, size, |new| {
             entry.new = new;

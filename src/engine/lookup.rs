@@ -46,7 +46,7 @@ fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entr
 
 /// Marks the first entry of a life.
 fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
-    let born = pin.born(dataset.id, &entry.entity, entry.key.get())?;
+    let born = pin.born(&mut None, dataset.id, &entry.entity, entry.key.get())?;
     Ok(Entry { new: born.born == entry.key.get(), ..entry })
 }
 
@@ -80,8 +80,9 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<
             next = part.older(entry);
         }
     }
+    let mut lookup = None;
     for entry in &mut newest_first {
-        entry.new = pin.born(dataset.id, entity, entry.key.get())?.born == entry.key.get();
+        entry.new = pin.born(&mut lookup, dataset.id, entity, entry.key.get())?.born == entry.key.get();
     }
     let left = limit - newest_first.len();
     if left > 0 {
@@ -210,8 +211,9 @@ impl Found {
     }
 
     fn finish(mut self, pin: &Pin<'_>, dataset: &Dataset) -> Result<Vec<Entry>> {
+        let mut lookup = None;
         for entry in self.entries.iter_mut().take_while(|entry| entry.key.get() > pin.sealed_upto) {
-            entry.new = pin.born(dataset.id, &entry.entity, entry.key.get())?.born == entry.key.get();
+            entry.new = pin.born(&mut lookup, dataset.id, &entry.entity, entry.key.get())?.born == entry.key.get();
         }
         Ok(self.entries)
     }

@@ -4,12 +4,13 @@
 //! iterators; take the dataset's record, with its floors, from that snapshot; ignore rows at or above the oldest
 //! pinned tail's base. Whatever is at or below `visible` is then in a pinned tail or in the snapshot.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::core::Core;
 use super::tails::Tails;
 use crate::error::{Error, Result};
-use crate::store::{DatasetRecord, Snapshot, Version};
+use crate::store::{DatasetRecord, EntityLookup, Snapshot, Version};
 use crate::types::{Op, Retention};
 use crate::window::{Born, Floors};
 
@@ -20,6 +21,8 @@ pub struct Pin<'a> {
     pub snapshot: Snapshot<'a>,
     /// Everything at or below this key is sealed as far as this moment knows.
     pub sealed_upto: u64,
+    /// The key up to which the snapshot has applied the log.
+    applied: OnceCell<u64>,
 }
 
 /// A dataset as of a pinned moment.
@@ -50,7 +53,7 @@ impl<'a> Pin<'a> {
         let tails = core.tails.pin();
         let snapshot = core.store.snapshot();
         let sealed_upto = tails.base().saturating_sub(1);
-        Pin { visible, tails, snapshot, sealed_upto }
+        Pin { visible, tails, snapshot, sealed_upto, applied: OnceCell::new() }
     }
 
     /// A moment, and the dataset `name` in it.
@@ -144,14 +147,39 @@ impl<'a> Pin<'a> {
     /// A seal and a compaction may have passed over pinned tails, so the index row of the entry itself decides if there
     /// is one; else the versions before it in the tails, on top of the sealed one. Where the index store has been over
     /// these keys and knows nothing, an older life may be forgotten: the answer is then the safe one.
-    pub fn born(&self, id: u64, entity: &[u8], key: u64) -> Result<Born> {
-        let sealed = self.snapshot.version_at_or_below(id, entity, key)?;
+    ///
+    /// Who asks for many entries keeps `lookup` for the next one.
+    pub fn born<'p>(&'p self, lookup: &mut Option<EntityLookup<'p>>, id: u64, entity: &[u8], key: u64) -> Result<Born> {
+        let home = self.tails.oldest_first().rev().find(|tail| tail.base() <= key);
+        let known = home.and_then(|tail| tail.read().datasets.get(&id).and_then(|part| part.born(key)));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let lookup = lookup.get_or_insert_with(|| self.snapshot.entity_lookup());
+        let born = self.find_born(lookup.seek(id, entity, key)?, id, entity, key)?;
+        if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id)) {
+            part.set_born(key, born);
+        }
+        Ok(born)
+    }
+
+    fn applied(&self) -> Result<u64> {
+        match self.applied.get() {
+            Some(applied) => Ok(*applied),
+            None => {
+                let applied = self.snapshot.applied()?.key;
+                Ok(*self.applied.get_or_init(|| applied))
+            }
+        }
+    }
+
+    fn find_born(&self, sealed: Option<Version>, id: u64, entity: &[u8], key: u64) -> Result<Born> {
         if let Some(version) = sealed.as_ref().filter(|version| version.key == key) {
             return Ok(Born { born: version.born, reborn: version.reborn });
         }
         let from = sealed.as_ref().map_or(0, |version| version.key);
         let mut life = sealed.map(|v| (Born { born: v.born, reborn: v.reborn }, v.op != Op::Delete));
-        let applied = self.snapshot.applied()?.key;
+        let applied = self.applied()?;
         let mut forgotten = false;
         for tail in self.tails.oldest_first() {
             let inner = tail.read();

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::Versioned;
 use crate::types::{Op, Retention};
+use crate::window::Born;
 
 /// No version before or after.
 const NONE: u32 = u32::MAX;
@@ -67,6 +69,9 @@ pub struct TailDataset {
     /// Retention set in this tail; none is "the default again".
     pub retention: Versioned<Option<Retention>>,
     entries: Vec<TailEntry>,
+    /// Of each entry, when its life began, once a reader had to ask the index store: 0 until then. What comes before an
+    /// entry never changes, so neither does the answer.
+    born: Vec<AtomicU64>,
     entities: HashMap<Bytes, Versions>,
 }
 
@@ -76,6 +81,7 @@ impl TailDataset {
         if at == 0 {
             // Most datasets of a store of many have one entry in a tail.
             self.entries.reserve_exact(1);
+            self.born.reserve_exact(1);
         }
         entry.bytes_upto = self.entries.last().map_or(0, |last| last.bytes_upto) + entry.bytes();
         match self.entities.get_mut(&entity) {
@@ -89,11 +95,13 @@ impl TailDataset {
             }
         }
         self.entries.push(entry);
+        self.born.push(AtomicU64::new(0));
     }
 
     pub(super) fn take_back(&mut self, base: u64) {
         let keep = self.entries.partition_point(|entry| entry.key < base);
         self.entries.truncate(keep);
+        self.born.truncate(keep);
         let entries = &mut self.entries;
         self.entities.retain(|_, versions| {
             if versions.oldest as usize >= keep {
@@ -127,6 +135,23 @@ impl TailDataset {
         let from = self.entries.partition_point(|entry| entry.key <= position);
         let to = self.entries.partition_point(|entry| entry.key <= bound);
         self.entries.get(from..to).unwrap_or_default()
+    }
+
+    /// When the life of the entry at `key` began, if that was found before.
+    pub fn born(&self, key: u64) -> Option<Born> {
+        let at = self.entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+        match self.born.get(at)?.load(Ordering::Relaxed) {
+            0 => None,
+            known => Some(Born { born: known >> 1, reborn: known & 1 == 1 }),
+        }
+    }
+
+    /// Remembers when the life of the entry at `key` began.
+    pub fn set_born(&self, key: u64, life: Born) {
+        let Ok(at) = self.entries.binary_search_by_key(&key, |entry| entry.key) else { return };
+        if let (Some(born), Some(twice)) = (self.born.get(at), life.born.checked_mul(2)) {
+            born.store(twice | u64::from(life.reborn), Ordering::Relaxed);
+        }
     }
 
     /// The newest key at or below `bound`.

@@ -21,7 +21,7 @@ use crate::frame::{Body, FrameHeader, LogPos};
 use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
 use crate::options::{Compression, Options};
 use crate::seal::{Sealing, seal};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Applied, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs};
 
@@ -123,14 +123,20 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
     let vfs = options.vfs.clone();
     let ledger = Arc::new(Mutex::new(Ledger::open(&*vfs, &dir)?));
     let state = ledger.lock().state().clone();
-    let store = match created {
-        Some(store) => store,
-        None => Store::open(&dir.join(DB), &store_options(&options), state.applied_upto.key)?,
-    };
-    let applied = store.applied()?;
-    let applied = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
     let clock_jump = options.clock_jump.as_millis() as u64;
     let now_ms = options.clock.wall_ms();
+    let log_options = LogOptions::new(options.segment_limit(), now_ms);
+    let look = |applied: Applied| {
+        let upto = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
+        Ok((upto, Log::look(vfs, &dir, log_options, ledger.clone(), upto)?))
+    };
+    let (store, (applied, log)) = match created {
+        Some(store) => {
+            let applied = store.applied()?;
+            (store, look(applied)?)
+        }
+        None => Store::open_after(&dir.join(DB), &store_options(&options), state.applied_upto.key, look)?,
+    };
     let mut replay = Replay {
         store: &store,
         ledger: &ledger,
@@ -138,9 +144,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         tail: Tail::new(applied.key + 1, applied.pos),
         now_ms,
     };
-    let log_options = LogOptions::new(options.segment_limit(), now_ms);
-    let mut visit = |header: &FrameHeader, body, end| replay.frame(header, body, end);
-    let (mut log, recovery) = Log::open(vfs, &dir, log_options, ledger.clone(), applied, &mut visit)?;
+    let (mut log, recovery) = log.open(&mut |header, body, end| replay.frame(header, body, end))?;
     let tail = replay.tail;
     tail.set_end(log.end());
     let applied = store.applied()?;

@@ -50,12 +50,23 @@ impl Store {
     ///
     /// [`Error::Damaged`] naming the file or the directory, [`Error::FormatTooNew`].
     pub fn open(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        Ok(Store::open_after(dir, options, at_least, |_| Ok(()))?.0)
+    }
+
+    /// The same, if `check` agrees: it is told how far the store has applied the log, before anything is changed.
+    pub fn open_after<T>(
+        dir: &Path,
+        options: &StoreOptions,
+        at_least: u64,
+        check: impl FnOnce(Applied) -> Result<T>,
+    ) -> Result<(Store, T)> {
         // Nothing of this read-only opening is kept but its verdict, so it needs no caches.
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
-        drop(Store::open_read_only(dir, &little, at_least)?);
+        let applied = Store::open_read_only(dir, &little, at_least)?.applied()?;
+        let checked = check(applied)?;
         let store = connect(dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
-        Ok(store)
+        Ok((store, checked))
     }
 
     /// The same for reads alone; it changes nothing in `dir` ever.

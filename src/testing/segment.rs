@@ -141,7 +141,8 @@ fn open(memory: &Memory, applied: Upto) -> Result<Opened> {
         frames.push((header.base, body));
         Ok(())
     };
-    let (log, recovery) = Log::open(Arc::new(memory.clone()), dir, sample::options(99), ledger, applied, &mut visit)?;
+    let (log, recovery) =
+        Log::look(Arc::new(memory.clone()), dir, sample::options(99), ledger, applied)?.open(&mut visit)?;
     Ok(Opened { log, recovery, frames })
 }
 

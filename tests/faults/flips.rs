@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
-use crate::support::{Change, End, Noticed, Sample, Suite, assert_untouched, memory_dir, share, suffer};
+use crate::support::{Change, End, Noticed, Sample, Suite, assert_untouched, first_of, memory_dir, share, suffer};
 
 /// Flips with every run of the tests, of live bytes and of others.
 const LIVE: u64 = 18_000;
@@ -148,7 +148,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
     let (tally, failed) = (Mutex::new(BTreeMap::<&str, Tally>::new()), Mutex::new(Vec::new()));
     let name = |seed| flips.flip(seed).name();
     let tries = seeds.end - seeds.start;
-    share(seeds, &name, &|seed| {
+    share(&seeds.collect::<Vec<_>>(), &name, &|seed| {
         let flip = flips.flip(seed);
         let dir = scratch.path().join(seed.to_string());
         match suffer(flip.sample, &flip.damage(), &dir) {
@@ -174,11 +174,6 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
     let failed = failed.into_inner();
     assert!(failed.is_empty(), "{} of {tries} flips broke a promise:\n{}", failed.len(), first_of(&failed));
     suite.ran(tries);
-}
-
-/// The first lines of many.
-pub fn first_of(lines: &[String]) -> String {
-    lines[..lines.len().min(30)].join("\n")
 }
 
 /// Keeps the damaged copy of a failure.

@@ -3,8 +3,9 @@
 //! `make torture GOAL=n MINUTES=m`.
 
 mod flips;
+mod pieces;
 mod support;
 mod torture;
 
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
-const SUITES: &[(u32, &str, support::Run)] = &[(12, "bit flips", flips::run)];
+const SUITES: &[(u32, &str, support::Run)] = &[(12, "bit flips", flips::run), (13, "pieces", pieces::run)];

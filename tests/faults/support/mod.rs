@@ -13,4 +13,4 @@ pub use dump::dump;
 pub use rng::Rng;
 pub use sample::{End, Sample, files, memory_dir, options, write};
 pub use suite::{Run, Suite, skip};
-pub use workers::share;
+pub use workers::{first_of, share};

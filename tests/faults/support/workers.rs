@@ -1,6 +1,6 @@
 //! The same work in every thread that the machine has, with a guard against hanging.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 /// Far beyond what one piece of work takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Does `work` for each number in `range`, in any order. A piece that takes minutes ends the process and is named:
+/// Does `work` for each of these seeds, in any order. A piece that takes minutes ends the process and is named:
 /// waiting for it would say nothing.
-pub fn share(range: std::ops::Range<u64>, name: &(dyn Fn(u64) -> String + Sync), work: &(dyn Fn(u64) + Sync)) {
+pub fn share(seeds: &[u64], name: &(dyn Fn(u64) -> String + Sync), work: &(dyn Fn(u64) + Sync)) {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
-    let (next, done) = (AtomicU64::new(range.start), AtomicBool::new(false));
+    let (next, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     let under_way: Vec<Mutex<Option<(u64, Instant)>>> = (0..threads).map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
         let (next, done, under_way) = (&next, &done, &under_way);
@@ -32,10 +32,7 @@ pub fn share(range: std::ops::Range<u64>, name: &(dyn Fn(u64) -> String + Sync),
             .map(|slot| {
                 scope.spawn(move || {
                     loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        if at >= range.end {
-                            return;
-                        }
+                        let Some(at) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
                         *slot.lock() = Some((at, Instant::now()));
                         work(at);
                         *slot.lock() = None;
@@ -47,4 +44,9 @@ pub fn share(range: std::ops::Range<u64>, name: &(dyn Fn(u64) -> String + Sync),
         done.store(true, Ordering::Relaxed);
         ended.into_iter().for_each(|end| end.expect("a worker"));
     });
+}
+
+/// The first lines of many.
+pub fn first_of(lines: &[String]) -> String {
+    lines[..lines.len().min(30)].join("\n")
 }

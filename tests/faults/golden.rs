@@ -99,11 +99,14 @@ fn a_store_of_every_released_format_opens_and_says_what_it_said() {
     suite.finish();
 }
 
+/// What is raised, and how.
+type Raised = (&'static str, fn(&Path));
+
 /// Copies whose format was raised in one place are refused untouched; how many there were.
 fn newer_formats() -> u64 {
     let mut refused = 0;
     for golden in kept().into_iter().filter(|golden| golden.ends_with("v1/closed") || golden.ends_with("v1/killed")) {
-        let raised: [(&str, fn(&Path)); 4] = [
+        let raised: [Raised; 4] = [
             ("the first slot", |dir| change(&dir.join("ledger"), |bytes| raise_slot(&mut bytes[..4096]))),
             ("the second slot", |dir| change(&dir.join("ledger"), |bytes| raise_slot(&mut bytes[4096..]))),
             ("a segment", |dir| change(&dir.join("log/00000000000000000001.log"), raise_segment)),

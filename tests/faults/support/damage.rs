@@ -134,8 +134,11 @@ fn opened(dir: &Path) -> Refused {
     }
 }
 
+/// A file and an offset in it, as far as they are named.
+type Place = (Option<PathBuf>, Option<u64>);
+
 /// Where the findings are; an error that ends the look is one.
-fn verified(dir: &Path) -> Result<Vec<(Option<PathBuf>, Option<u64>)>, String> {
+fn verified(dir: &Path) -> Result<Vec<Place>, String> {
     match verify(dir, &options(), &mut |_, _| {}) {
         Ok(report) => Ok(report.findings.into_iter().map(|finding| (finding.file, finding.offset)).collect()),
         Err(Error::FormatTooNew { file, .. }) => Ok(vec![(Some(file), None)]),

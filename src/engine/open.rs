@@ -22,7 +22,7 @@ use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
 use crate::options::{Compression, Options};
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Applied, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs, create_dirs};
 
@@ -124,14 +124,20 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
     let vfs = options.vfs.clone();
     let ledger = Arc::new(Mutex::new(Ledger::open(&*vfs, &dir)?));
     let state = ledger.lock().state().clone();
-    let store = match created {
-        Some(store) => store,
-        None => Store::open(&vfs, &dir.join(DB), &store_options(&options), state.applied_upto.key)?,
-    };
-    let applied = store.applied()?;
-    let applied = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
     let clock_jump = options.clock_jump.as_millis() as u64;
     let now_ms = options.clock.wall_ms();
+    let log_options = LogOptions { segment_bytes: options.segment_limit(), now_ms, random: options.random.clone() };
+    let look = |applied: Applied| {
+        let upto = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
+        Ok((upto, Log::look(vfs.clone(), &dir, log_options, ledger.clone(), upto)?))
+    };
+    let (store, (applied, log)) = match created {
+        Some(store) => {
+            let applied = store.applied()?;
+            (store, look(applied)?)
+        }
+        None => Store::open_after(&vfs, &dir.join(DB), &store_options(&options), state.applied_upto.key, look)?,
+    };
     let mut replay = Replay {
         store: &store,
         ledger: &ledger,
@@ -139,9 +145,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         tail: Tail::new(applied.key + 1, applied.pos),
         now_ms,
     };
-    let log_options = LogOptions { segment_bytes: options.segment_limit(), now_ms, random: options.random.clone() };
-    let mut visit = |header: &FrameHeader, body, end| replay.frame(header, body, end);
-    let (mut log, recovery) = Log::open(vfs, &dir, log_options, ledger.clone(), applied, &mut visit)?;
+    let (mut log, recovery) = log.open(&mut |header, body, end| replay.frame(header, body, end))?;
     let tail = replay.tail;
     tail.set_end(log.end());
     let applied = store.applied()?;

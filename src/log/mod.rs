@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 pub use ledger::{CleanEnd, Ledger, LedgerState, Upto};
 pub use options::{AppendError, LogOptions, NewFrame};
-pub use recovery::{Recovery, Visit};
+pub use recovery::{Recovery, Sound};
 pub use segment::{FIRST_FRAME, SegmentHeader};
 pub use sync::SyncPoint;
 pub use verify::scan_readonly;
@@ -91,22 +91,20 @@ impl Log {
         Ok(Log::at(log_dir, options, ledger, live, segment, End { at: FIRST_FRAME, chain, last_key: 0, time_ms: 0 }))
     }
 
-    /// Opens and recovers the log. `applied` is what the index store holds; `visit` gets every frame whose keys are
-    /// above that, in order, and all of them are durable by then. The body was compared with its checksum, not parsed.
+    /// Looks at a log that is to be opened: nothing is changed before [`Sound::open`], which this leads to. `applied` is
+    /// what the index store holds.
     ///
     /// # Errors
     ///
-    /// `Damaged`, with file and offset, if anything is missing or wrong that was once durable; then nothing was
-    /// changed.
-    pub fn open(
+    /// `Damaged`, with file and offset, if anything is missing or wrong that was once durable; `FormatTooNew`.
+    pub fn look(
         vfs: Arc<dyn Vfs>,
         dir: &Path,
         options: LogOptions,
         ledger: Arc<Mutex<Ledger>>,
         applied: Upto,
-        visit: &mut Visit<'_>,
-    ) -> Result<(Log, Recovery)> {
-        recovery::open(vfs, dir, options, ledger, applied, visit)
+    ) -> Result<Sound> {
+        recovery::look(vfs, dir, options, ledger, applied)
     }
 
     fn at(

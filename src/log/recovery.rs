@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::ledger::{Ledger, LedgerState, Upto};
+use super::ledger::{CleanEnd, Ledger, LedgerState, Upto};
 use super::names::FileName;
 use super::repair::{self, Repaired};
 use super::scan::{Frame, SegmentReader, Step, find_headers};
@@ -86,59 +86,99 @@ pub(super) struct Scan {
     pub(super) proven: LogPos,
 }
 
-pub(super) fn open(
+/// A log that was looked at and found sound; nothing was changed yet.
+pub struct Sound {
+    log_dir: LogDir,
+    dir: PathBuf,
+    options: LogOptions,
+    ledger: Arc<Mutex<Ledger>>,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    /// The ledger lists no segment: there is no log yet.
+    New(LedgerState),
+    Clean(Box<Found>, Scan, CleanEnd),
+    Unclean(Box<Found>, Scan, repair::Recovered),
+}
+
+/// All that can refuse a log.
+pub(super) fn look(
     vfs: Arc<dyn Vfs>,
     dir: &Path,
     options: LogOptions,
     ledger: Arc<Mutex<Ledger>>,
     applied: Upto,
-    visit: &mut Visit<'_>,
-) -> Result<(Log, Recovery)> {
+) -> Result<Sound> {
     let state = ledger.lock().state().clone();
-    let log_dir = LogDir { vfs: Arc::clone(&vfs), path: dir.join(DIR_NAME) };
+    let log_dir = LogDir { vfs, path: dir.join(DIR_NAME) };
     check_applied(dir, &state, applied)?;
-    if state.segments.is_empty() {
-        check_unlisted(&*vfs, &log_dir.path, &state)?;
-        let next_key = state.lease.max(1);
-        let recovery = Recovery { last_key: 0, next_key, time_ms: state.time_ms, lineage_changed: false, cut: None };
-        return Ok((Log::create(vfs, dir, options, ledger)?, recovery));
-    }
-    let found = find(&log_dir, dir, state, applied)?;
+    let verdict = match state.segments.is_empty() {
+        true => {
+            check_unlisted(&*log_dir.vfs, &log_dir.path, &state)?;
+            Verdict::New(state)
+        }
+        false => judge_segments(&log_dir, dir, state, applied, options.now_ms)?,
+    };
+    Ok(Sound { log_dir, dir: dir.to_path_buf(), options, ledger, verdict })
+}
+
+fn judge_segments(log_dir: &LogDir, dir: &Path, state: LedgerState, applied: Upto, now_ms: u64) -> Result<Verdict> {
+    let found = Box::new(find(log_dir, dir, state, applied)?);
     let mut scan = scan(&*log_dir.vfs, &found)?;
     judge(&found, &mut scan)?;
-    check_unlisted(&*vfs, &log_dir.path, &found.state)?;
+    check_unlisted(&*log_dir.vfs, &log_dir.path, &found.state)?;
+    let end = found.last.pos(scan.end.at);
+    if let Some(clean) = found.state.clean.filter(|clean| clean.end == end) {
+        return Ok(Verdict::Clean(found, scan, clean));
+    }
     let last_key = scan.end.last_key.max(applied.key);
     let time_ms = scan.end.time_ms.max(found.state.time_ms);
-    let end = found.last.pos(scan.end.at);
-    let clean = found.state.clean.filter(|clean| clean.end == end);
-    let (recovered, next_key) = match clean {
-        Some(clean) => (None, clean.next_key.max(last_key.saturating_add(1))),
-        None => {
-            let next_key = next_key(dir, &found.state, last_key, options.now_ms)?;
-            let chain = repair::chain_at(&found, &scan)?;
-            (Some(repair::Recovered { last_key, next_key, time_ms, chain }), next_key)
-        }
-    };
+    let next_key = next_key(dir, &found.state, last_key, now_ms)?;
+    let chain = repair::chain_at(&found, &scan)?;
+    Ok(Verdict::Unclean(found, scan, repair::Recovered { last_key, next_key, time_ms, chain }))
+}
 
-    // What can refuse the log stands above: from here on it is changed.
-    ledger.lock().refresh()?;
-    repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
-    let repaired = match recovered {
-        Some(recovered) => repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?,
-        None => {
-            ledger.lock().update(|state| {
-                state.clean = None;
-                state.synced_upto = state.synced_upto.max(end);
-            })?;
-            let (segments, current) = (found.segments.clone(), found.last.clone());
-            Repaired { segments, current, end: scan.end, cut: None }
-        }
-    };
-    replay(&*log_dir.vfs, &found, &repaired, visit)?;
-    let recovery = Recovery { last_key, next_key, time_ms, lineage_changed: clean.is_none(), cut: repaired.cut };
-    let live = repaired.segments.iter().map(|segment| Live { id: segment.header.id, bytes: segment.len }).collect();
-    let end = End { last_key, time_ms, ..repaired.end };
-    Ok((Log::at(log_dir, options, ledger, live, repaired.current, end), recovery))
+impl Sound {
+    /// Opens the log, with its repair if the stop was unclean. `visit` gets every frame that the index store does not
+    /// hold, in order, and all of them are durable by then. Each body was compared with its checksum, not parsed.
+    pub fn open(self, visit: &mut Visit<'_>) -> Result<(Log, Recovery)> {
+        let Sound { log_dir, dir, options, ledger, verdict } = self;
+        let (found, scan, clean, recovered) = match verdict {
+            Verdict::New(state) => {
+                let (last_key, next_key, time_ms) = (0, state.lease.max(1), state.time_ms);
+                let recovery = Recovery { last_key, next_key, time_ms, lineage_changed: false, cut: None };
+                return Ok((Log::create(log_dir.vfs, &dir, options, ledger)?, recovery));
+            }
+            Verdict::Clean(found, scan, clean) => (found, scan, Some(clean), None),
+            Verdict::Unclean(found, scan, recovered) => (found, scan, None, Some(recovered)),
+        };
+        let last_key = scan.end.last_key.max(found.applied.key);
+        let time_ms = scan.end.time_ms.max(found.state.time_ms);
+        let next_key = match (&clean, &recovered) {
+            (_, Some(recovered)) => recovered.next_key,
+            (clean, None) => clean.map_or(0, |clean| clean.next_key).max(last_key.saturating_add(1)),
+        };
+        ledger.lock().refresh()?;
+        repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
+        let repaired = match recovered {
+            Some(recovered) => repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?,
+            None => {
+                let end = found.last.pos(scan.end.at);
+                ledger.lock().update(|state| {
+                    state.clean = None;
+                    state.synced_upto = state.synced_upto.max(end);
+                })?;
+                let (segments, current) = (found.segments.clone(), found.last.clone());
+                Repaired { segments, current, end: scan.end, cut: None }
+            }
+        };
+        replay(&*log_dir.vfs, &found, &repaired, visit)?;
+        let recovery = Recovery { last_key, next_key, time_ms, lineage_changed: clean.is_none(), cut: repaired.cut };
+        let live = repaired.segments.iter().map(|segment| Live { id: segment.header.id, bytes: segment.len }).collect();
+        let end = End { last_key, time_ms, ..repaired.end };
+        Ok((Log::at(log_dir, options, ledger, live, repaired.current, end), recovery))
+    }
 }
 
 /// The index store must hold what the ledger says it does, and the ledger what it says itself.

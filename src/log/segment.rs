@@ -84,6 +84,15 @@ impl SegmentHeader {
         Ok(SegmentHeader { id, salt, store, predecessor, predecessor_end, chain, capacity })
     }
 
+    /// The version of a header that a newer build wrote: magic, version and checksum stay where they are.
+    fn newer(bytes: &[u8]) -> Option<u32> {
+        let mut reader = Reader::new(bytes);
+        let (magic, version): ([u8; 8], u32) = (reader.array().ok()?, reader.u32().ok()?);
+        let crc = crc32fast::hash(bytes.get(..CRC_AT)?);
+        let sound = magic == MAGIC && bytes.get(CRC_AT..SEGMENT_HEADER_LEN) == Some(&crc.to_le_bytes()[..]);
+        (sound && version > VERSION).then_some(version)
+    }
+
     /// The place of an offset in this segment.
     pub fn place(&self, offset: u64) -> Place {
         Place { segment: self.id, offset, salt: self.salt }
@@ -125,7 +134,7 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// `Damaged` if it is missing or is another one.
+    /// `Damaged` if it is missing or is another one, `FormatTooNew`.
     pub(super) fn open(vfs: &dyn Vfs, log_dir: &Path, id: u64, store: u64, write: bool) -> Result<Segment> {
         let path = log_dir.join(FileName::Segment(id).to_string());
         let file = match vfs.open(&path, write) {
@@ -139,7 +148,11 @@ impl Segment {
         let len = file.len().map_err(io)?;
         let mut bytes = [0; SEGMENT_HEADER_LEN];
         let count = read_full_at(&*file, &mut bytes, 0).map_err(io)?;
-        match SegmentHeader::decode(bytes.get(..count).unwrap_or_default()) {
+        let bytes = bytes.get(..count).unwrap_or_default();
+        if let Some(found) = SegmentHeader::newer(bytes) {
+            return Err(Error::FormatTooNew { file: path, found, supported: VERSION });
+        }
+        match SegmentHeader::decode(bytes) {
             Ok(header) if header.id == id && header.store == store => Ok(Segment { header, path, file, len }),
             Ok(_) => Err(Error::damaged(path, 0, "this is another segment than its name says, or another store's")),
             Err(Malformed(why)) => Err(Error::damaged(path, 0, why)),

@@ -56,6 +56,9 @@ fn check_blocks(file: &Path) -> std::io::Result<Result<(), (u64, Malformed)>> {
     loop {
         block.clear();
         let read = (&mut bytes).take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        if offset == 0 && read == 0 {
+            return Ok(Err((0, Malformed("it is empty"))));
+        }
         if let Err((at, malformed)) = check_block(&block) {
             return Ok(Err((offset + at as u64, malformed)));
         }

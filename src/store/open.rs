@@ -55,12 +55,24 @@ impl Store {
     ///
     /// [`Error::Damaged`] naming the file or the directory, [`Error::FormatTooNew`].
     pub fn open(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        Ok(Store::open_after(vfs, dir, options, at_least, |_| Ok(()))?.0)
+    }
+
+    /// The same, if `check` agrees: it is told how far the store has applied the log, before anything is changed.
+    pub fn open_after<T>(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        options: &StoreOptions,
+        at_least: u64,
+        check: impl FnOnce(Applied) -> Result<T>,
+    ) -> Result<(Store, T)> {
         // Nothing of this read-only opening is kept but its verdict, so it needs no caches.
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
-        drop(Store::open_read_only(vfs, dir, &little, at_least)?);
+        let applied = Store::open_read_only(vfs, dir, &little, at_least)?.applied()?;
+        let checked = check(applied)?;
         let store = connect(vfs, dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
-        Ok(store)
+        Ok((store, checked))
     }
 
     /// The same for reads alone; it changes nothing in `dir` ever.

@@ -3,8 +3,15 @@
 //! `make torture GOAL=n MINUTES=m`.
 
 mod planted;
+mod flips;
+mod golden;
+mod hostile;
+mod pieces;
+mod readers;
+mod rocksdb_weak_spots;
 mod support;
 mod torture;
 
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
-const SUITES: &[(u32, &str, support::Run)] = &[];
+const SUITES: &[(u32, &str, support::Run)] =
+    &[(12, "bit flips", flips::run), (13, "pieces", pieces::run), (17, "readers during compaction", readers::run)];

@@ -9,7 +9,6 @@ mod changes_many;
 mod cli;
 mod clock;
 mod closed;
-mod concurrency;
 mod conflict_rules;
 mod consumer_lease;
 mod consumers;

@@ -49,7 +49,7 @@ fn create(dir: &Path) -> Log {
 fn open_on(vfs: Arc<dyn Vfs>, dir: &Path, applied: Upto) -> Result<Opened> {
     let ledger = Arc::new(Mutex::new(Ledger::open(&*vfs, dir)?));
     let mut frames = Vec::new();
-    let (log, recovery) = Log::open(vfs, dir, options(), ledger, applied, &mut |header, body, _| {
+    let (log, recovery) = Log::look(vfs, dir, options(), ledger, applied)?.open(&mut |header, body, _| {
         frames.push((header.base, body));
         Ok(())
     })?;

@@ -1,15 +1,20 @@
-//! Four writers, four readers, seals and compaction at once: each read equals the writers' record at its position.
+//! Two writers, eight readers, seals and compaction at once: each finished read equals the writers' record at its
+//! position, and a cursor that can no longer be served is refused as trimmed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tidelog::{Batch, Cursor, Engine, Error, Limits, Op, Options, Retention, StaleReason, View};
+use tidelog::{Batch, Cap, Cursor, Engine, Error, Limits, Op, Options, Retention, StaleReason, View};
 
-use crate::support::{Rng, entries_cap, small, store};
+use crate::support::{Rng, Suite, memory_dir, options};
 
-const TIME: Duration = Duration::from_secs(4);
+/// How long one round takes.
+const TIME: Duration = Duration::from_secs(3);
+const WRITERS: u64 = 2;
+const READERS: u64 = 8;
 const DATASETS: u64 = 2;
 
 /// One change as its writer saw it acknowledged: the payload, none for a delete.
@@ -104,14 +109,18 @@ fn state_at(record: &BTreeMap<(u64, u64), Change>, dataset: u64, position: u64) 
     state
 }
 
-fn play(options: Options) {
-    let (_dir, engine) = store(options);
+/// One round; how many reads ended, and how many entries were dropped meanwhile.
+fn play(options: Options, seed: u64) -> (u64, u64) {
+    let dir = memory_dir();
+    let engine = Engine::open(dir.path().join("store"), options).expect("a new store opens");
     let (record, stop) = (Record::default(), AtomicBool::new(false));
     let tally = Tally { reads: AtomicU64::new(0), stale: AtomicU64::new(0) };
     let (finished, dropped) = std::thread::scope(|scope| {
         let (engine, record, stop, tally) = (&engine, &record, &stop, &tally);
-        let writers: Vec<_> = (0..4).map(|n| scope.spawn(move || write(engine, record, n, stop))).collect();
-        let readers: Vec<_> = (0..4).map(|n| scope.spawn(move || read(engine, n, stop, tally))).collect();
+        let writers: Vec<_> =
+            (0..WRITERS).map(|n| scope.spawn(move || write(engine, record, seed * 100 + n, stop))).collect();
+        let readers: Vec<_> =
+            (0..READERS).map(|n| scope.spawn(move || read(engine, seed * 100 + n, stop, tally))).collect();
         let (begun, mut dropped) = (Instant::now(), 0);
         while begun.elapsed() < TIME {
             let report = engine.compact(None).expect("a compaction");
@@ -137,6 +146,7 @@ fn play(options: Options) {
         assert!(*state == want, "dataset d{dataset} at {position}: {} entities, {} expected", state.len(), want.len());
     }
     check_order(&engine, &record);
+    (tally.reads.load(Ordering::Relaxed), dropped)
 }
 
 /// What is left of the history is what the writers recorded, in order.
@@ -159,14 +169,25 @@ fn check_order(engine: &Engine, record: &BTreeMap<(u64, u64), Change>) {
     }
 }
 
-#[test]
-fn every_read_is_right_while_all_goes_on_at_once() {
-    let retention = Retention { history: entries_cap(50), tombstones: entries_cap(5), ..Retention::unlimited() };
-    play(small().tail_bytes(32 << 10).retention(retention));
+fn cap(entries: u64) -> Cap {
+    Cap { entries: Some(entries), bytes: None, age_ms: None }
+}
+
+/// One round for each seed: with compaction asked for again and again, or that and what runs by itself.
+pub fn run(seeds: Range<u64>, suite: &mut Suite) {
+    for seed in seeds {
+        let (history, tombstones) = if seed % 2 == 0 { (50, 5) } else { (0, 0) };
+        let retention = Retention { history: cap(history), tombstones: cap(tombstones), ..Retention::unlimited() };
+        let options = options().tail_bytes(32 << 10).retention(retention).background_compaction(seed % 2 == 1);
+        let (reads, dropped) = play(options, seed);
+        suite.ran(reads);
+        suite.fired(dropped);
+    }
 }
 
 #[test]
-fn every_read_is_right_beside_background_compaction() {
-    let retention = Retention { history: entries_cap(0), tombstones: entries_cap(0), ..Retention::unlimited() };
-    play(small().tail_bytes(32 << 10).retention(retention).background_compaction(true));
+fn every_read_is_right_while_all_goes_on_at_once() {
+    let mut suite = Suite::begin("readers during compaction", "17");
+    run(0..2, &mut suite);
+    suite.finish();
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::core::Core;
+use super::core::{Core, SealFailure};
+use super::open::store_options;
 use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
 use crate::log::Upto;
@@ -148,7 +149,7 @@ pub fn run(core: &Core) {
 pub fn seal_pending(core: &Core) -> Result<()> {
     while !core.tails.pin().frozen().is_empty() {
         let outcome = seal_oldest(core);
-        *core.sealing.lock() = outcome.as_ref().err().map(ToString::to_string);
+        *core.sealing.lock() = outcome.as_ref().err().map(SealFailure::of);
         core.commits.room.notify_all();
         if let Err(error) = outcome {
             core.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
@@ -172,18 +173,30 @@ fn seal_oldest(core: &Core) -> Result<()> {
         return Err(Error::Poisoned { cause: cause.clone() });
     }
     let upto = Upto { key: last_key, pos: end };
+    heal(core, tail.bytes() as u64)?;
     core.ledger.lock().update(|state| state.sealing_upto = upto)?;
-    let changes = seal(&core.store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
-    core.store.commit(changes)?;
-    core.store.flush()?;
+    let store = core.store();
+    let changes = seal(&store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
+    store.commit(changes)?;
+    store.flush()?;
+    drop(store);
     core.ledger.lock().update(|state| state.applied_upto = upto)?;
     core.tails.sealed();
-    core.commits.writer.lock().log.recycle(end)?;
+    // The tail is sealed; segments that are kept too long go with the next one.
+    if let Err(error) = core.commits.writer.lock().log.recycle(end) {
+        tracing::warn!(%error, "the log keeps segments that are sealed");
+    }
     let elapsed_ms = began.elapsed().as_millis() as u64;
     core.metrics.seals.fetch_add(1, Ordering::Relaxed);
     core.metrics.last_seal_ms.store(elapsed_ms, Ordering::Relaxed);
     tracing::debug!(last_key, elapsed_ms, "sealed a tail");
     Ok(())
+}
+
+/// Brings the index store back that a full disk took out of service, once there is room.
+fn heal(core: &Core, room: u64) -> Result<()> {
+    let at_least = core.ledger.lock().state().applied_upto.key;
+    core.index.heal(&store_options(&core.options), at_least, room)
 }
 
 fn policy(core: &Core) -> Policy {
@@ -200,7 +213,8 @@ fn policy(core: &Core) -> Policy {
 /// One step of background compaction, for a dataset that is queued or due: the bytes it read and wrote, or none if there
 /// was nothing to do.
 fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>> {
-    let snapshot = core.store.snapshot();
+    let store = core.store();
+    let snapshot = store.snapshot();
     // One that cannot be trimmed is not to keep the others from it.
     let some = passed_over.len() + 1;
     let queued = snapshot.work(some)?.into_iter().find(|id| !passed_over.contains(id));
@@ -212,6 +226,7 @@ fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>>
         }
     };
     drop(snapshot);
+    drop(store);
     let Some(id) = id else { return Ok(None) };
     let mut report = CompactionReport::default();
     let done = match step(core, id, &mut report) {
@@ -231,7 +246,8 @@ fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
     if core.tails.pin().steers(id) {
         seal_all(core)?;
     }
-    compact::step(&core.store, id, &policy(core), report)
+    heal(core, 0)?;
+    compact::step(&core.store(), id, &policy(core), report)
 }
 
 fn note(core: &Core, report: &CompactionReport) {
@@ -257,20 +273,23 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
     let all = dataset.is_none();
     match dataset {
         Some(name) => {
-            let id = core.store.snapshot().name(&name)?;
+            let id = core.store().snapshot().name(&name)?;
             let id = id.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
             compact_dataset(core, id, &mut report)?;
-            core.store.flush()?;
-            core.store.reclaim(Some(id));
+            let store = core.store();
+            store.flush()?;
+            store.reclaim(Some(id));
         }
         None => {
-            progress.total.store(core.store.applied()?.datasets, Ordering::Relaxed);
+            progress.total.store(core.store().applied()?.datasets, Ordering::Relaxed);
             let mut from = 0;
             loop {
-                let snapshot = core.store.snapshot();
+                let store = core.store();
+                let snapshot = store.snapshot();
                 let some = snapshot.records(from).take(DATASETS_AT_ONCE).map(|record| Ok(record?.id));
                 let some: Vec<u64> = some.collect::<Result<_>>()?;
                 drop(snapshot);
+                drop(store);
                 for id in &some {
                     compact_dataset(core, *id, &mut report)?;
                     progress.done.fetch_add(1, Ordering::Relaxed);
@@ -283,8 +302,9 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
         }
     }
     if all {
-        core.store.flush()?;
-        core.store.reclaim(None);
+        let store = core.store();
+        store.flush()?;
+        store.reclaim(None);
     }
     report.elapsed_ms = began.elapsed().as_millis() as u64;
     *core.metrics.last_compaction.lock() = report;

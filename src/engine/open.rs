@@ -21,7 +21,7 @@ use crate::frame::{Body, FrameHeader, LogPos};
 use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
 use crate::options::{Compression, Options};
 use crate::seal::{Sealing, seal};
-use crate::store::{Store, StoreOptions};
+use crate::store::{Index, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs};
 
@@ -174,7 +174,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         sealing: Mutex::new(None),
         dir,
         options,
-        store,
+        index: Index::new(store),
         ledger,
     })
 }

@@ -144,7 +144,8 @@ impl Engine {
             datasets.iter().map(|(name, after)| Ok((check::name(name)?, after.get()))).collect::<Result<Vec<_>>>()?;
         let watch = core.watchers.register(&named)?;
         // Registered first, looked at second: a head that moves in between is seen by one of the two.
-        let pin = pin::Pin::new(&core);
+        let store = core.store();
+        let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
             if let Some(dataset) = pin.dataset(name)?
                 && pin.head(&dataset) > *after

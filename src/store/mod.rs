@@ -11,6 +11,7 @@ mod crc32c;
 mod entities;
 mod errors;
 mod families;
+mod index;
 mod keys;
 mod manifest;
 mod open;
@@ -25,6 +26,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
@@ -32,6 +34,7 @@ use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 pub use cache::CacheStat;
 pub use entities::EntityLookup;
+pub use index::Index;
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 pub use snapshot::Snapshot;
 pub use write::Changes;
@@ -67,6 +70,8 @@ pub struct Store {
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
+    /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index::heal`] replaces it.
+    out_of_service: AtomicBool,
 }
 
 impl Store {
@@ -96,7 +101,8 @@ impl Store {
     ///
     /// [`Error::NoSpace`] if the disk has no room for them: nothing was changed, try again any time.
     pub fn commit(&self, changes: Changes<'_>) -> Result<()> {
-        self.check_room(changes.len_bytes())?;
+        // What is in memtables goes to disk with the same flush.
+        self.check_room(changes.len_bytes() as u64 + self.shared.buffers.get_usage() as u64)?;
         self.write(changes.batch)
     }
 
@@ -104,18 +110,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSpace`] if the disk is full. What was committed stays readable; RocksDB looks every five seconds
-    /// whether there is space again and flushes by itself, and until then neither commits nor flushes succeed.
+    /// [`Error::NoSpace`] if the disk is full. What was committed stays readable, and neither commits nor flushes
+    /// succeed until [`Index::heal`] does.
     pub fn flush(&self) -> Result<()> {
-        // In that state each flush asked for makes RocksDB's recovery, and closing, wait a second longer; a write is
-        // refused at once.
+        // Once RocksDB has stopped, each flush asked for makes closing wait a second longer; a write is refused at once.
         self.write(WriteBatch::default())?;
         let mut flush = FlushOptions::default();
         flush.set_wait(true);
         let families = Family::ALL.map(|family| self.family(family));
         self.db
             .flush_cfs_opt(&families.each_ref(), &flush)
-            .map_err(|error| self.refused("flush the index store", &error))
+            .map_err(|error| self.stopped("flush the index store", &error))
     }
 
     /// A copy of the store as it is now in `dest`, which must not exist; its files are links where possible.
@@ -160,16 +165,30 @@ impl Store {
     fn write(&self, batch: WriteBatch) -> Result<()> {
         let mut writes = WriteOptions::default();
         writes.disable_wal(true);
-        self.db.write_opt(batch, &writes).map_err(|error| self.refused("write to the index store", &error))
+        if self.out_of_service.load(Ordering::Acquire) {
+            let what = format!("the disk of {} was full; there is no room yet to open it again", self.dir.display());
+            return Err(Error::NoSpace { what });
+        }
+        self.db.write_opt(batch, &writes).map_err(|error| self.stopped("write to the index store", &error))
     }
 
-    /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service
-    /// for seconds, this does not.
-    fn check_room(&self, more: usize) -> Result<()> {
+    /// RocksDB refused a write or a flush. After a full disk it refuses all later ones too, until its own recovery, which
+    /// looks for space every five seconds and cannot be told to look now.
+    fn stopped(&self, what: &str, error: &rocksdb::Error) -> Error {
+        let error = self.refused(what, error);
+        if matches!(error, Error::NoSpace { .. }) {
+            self.out_of_service.store(true, Ordering::Release);
+        }
+        error
+    }
+
+    /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service,
+    /// this does not.
+    fn check_room(&self, more: u64) -> Result<()> {
         let disk = rustix::fs::statvfs(&self.dir)
             .map_err(|error| Error::io(format!("look at the disk of {}", self.dir.display()), error.into()))?;
         let room = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed = more as u64 + self.shared.buffers.get_usage() as u64 + ROOM_TO_SPARE;
+        let needed = more + ROOM_TO_SPARE;
         if room < needed {
             let what = format!("the index store in {} needs {needed} bytes, there are {room}", self.dir.display());
             return Err(Error::NoSpace { what });

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use rocksdb::{DB, Options};
@@ -156,7 +157,8 @@ fn connect(dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
     };
     let db = db.map_err(|error| errors::refused(dir, "open the index store", &error))?;
     let cache = ChunkCache::new(options.cache_bytes);
-    Ok(Store { db, dir: dir.to_path_buf(), cache, shared, damaged_blobs: Mutex::default() })
+    let (damaged_blobs, out_of_service) = (Mutex::default(), AtomicBool::new(mode == Mode::ReadOnly));
+    Ok(Store { db, dir: dir.to_path_buf(), cache, shared, damaged_blobs, out_of_service })
 }
 
 /// What RocksDB refuses of a store that is there is damage, unless the system refused it.

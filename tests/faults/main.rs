@@ -2,12 +2,23 @@
 //! goals by number. Each suite runs a small part here, on every run of the tests, and any amount of it by
 //! `make torture GOAL=n MINUTES=m`.
 
+mod clocks;
+mod full_disk;
 mod kill;
+mod openers;
 mod power;
 mod process;
+mod served;
 mod support;
 mod torture;
 
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
-const SUITES: &[(u32, &str, support::Run)] =
-    &[(4, "kill -9 under load", kill::run), (5, "power cuts on ext4", power::ext4), (5, "power cuts on XFS", power::xfs)];
+const SUITES: &[(u32, &str, support::Run)] = &[
+    (4, "kill -9 under load", kill::run),
+    (5, "power cuts on ext4", power::ext4),
+    (5, "power cuts on XFS", power::xfs),
+    (6, "power cuts after serving", served::run),
+    (10, "full disk of 8 MiB", full_disk::run),
+    (16, "two openers", openers::run),
+    (18, "clocks that jump", clocks::run),
+];

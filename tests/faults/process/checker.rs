@@ -33,19 +33,22 @@ impl Told {
         let mut told = Told { life, ..Told::default() };
         for (at, line) in end.lines.iter().enumerate() {
             let words: Vec<&str> = line.split(' ').collect();
-            let number = |at: usize| words[at].parse::<u64>().unwrap_or_else(|_| panic!("a line of the worker: {line}"));
+            let number =
+                |at: usize| words[at].parse::<u64>().unwrap_or_else(|_| panic!("a line of the worker: {line}"));
             match words[0] {
                 "ack" if at < counted => drop(told.acked.insert((number(1), number(2)), (number(3), number(4)))),
                 "ack" | "buffered" => drop(told.buffered.insert((number(1), number(2)), (number(3), number(4)))),
                 "no" => {
-                    *told.errors.entry(words[3].to_owned()).or_default() += 1;
+                    if at < counted {
+                        *told.errors.entry(words[3].to_owned()).or_default() += 1;
+                    }
                     if words[3] != "OutcomeUnknown" {
                         told.refused.insert((number(1), number(2)));
                     }
                 }
                 "saw" if at < counted => told.saw.push((number(1), number(2))),
-                "unset" => *told.errors.entry(words[1].to_owned()).or_default() += 1,
-                "refused" | "unreadable" => *told.errors.entry(line.clone()).or_default() += 1,
+                "unset" if at < counted => *told.errors.entry(words[1].to_owned()).or_default() += 1,
+                "refused" | "unreadable" if at < counted => *told.errors.entry(line.clone()).or_default() += 1,
                 "opened" => told.opened = true,
                 "closed" => told.closed = true,
                 _ => {}
@@ -54,8 +57,9 @@ impl Told {
         told
     }
 
-    pub fn acks(&self) -> usize {
-        self.acked.len()
+    /// How many entries its reader was given.
+    pub fn seen(&self) -> usize {
+        self.saw.len()
     }
 
     /// Panics unless all went well: for lives whose end was the only thing that happened to them.
@@ -65,13 +69,20 @@ impl Told {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    hash: u64,
+    /// Whether a look has found it: then it stays.
+    found: bool,
+}
+
 /// One store over many lives.
 pub struct Checker {
     dir: PathBuf,
     /// What was told since the last look.
     told: Vec<Told>,
     /// Every key that anyone ever saw, with what it stood for.
-    recorded: HashMap<u64, u64>,
+    recorded: HashMap<u64, Known>,
     highest: u64,
     cursors: BTreeMap<String, Cursor>,
     shared: BTreeMap<String, (u64, Option<Vec<u8>>)>,
@@ -104,15 +115,16 @@ impl Checker {
             self.highest = self.highest.max(last);
         }
         for (key, hash) in &told.saw {
-            self.record(*key, *hash);
+            self.record(*key, *hash, false);
             self.highest = self.highest.max(*key);
         }
         self.told.push(told);
     }
 
-    fn record(&mut self, key: u64, hash: u64) {
-        let known = *self.recorded.entry(key).or_insert(hash);
-        assert_eq!(known, hash, "key {key} stood for something else before");
+    fn record(&mut self, key: u64, hash: u64, found: bool) {
+        let known = self.recorded.entry(key).or_insert(Known { hash, found });
+        assert_eq!(known.hash, hash, "key {key} stood for something else before");
+        known.found |= found;
     }
 
     /// Opens the store and looks whether all is there. Returns how many commits were found that were new.
@@ -127,7 +139,6 @@ impl Checker {
     pub fn compare(&mut self, engine: &Engine) -> usize {
         self.looks += 1;
         let mut found = BTreeMap::new();
-        let mut there = BTreeSet::new();
         for writer in 0..WRITERS {
             let dataset = own(writer);
             let cursor = self.cursors[&dataset];
@@ -135,8 +146,7 @@ impl Checker {
             self.cursors.insert(dataset.clone(), cursor);
             for entry in &entries {
                 let key = entry.key.get();
-                self.record(key, hash(&dataset, entry));
-                there.insert(key);
+                self.record(key, hash(&dataset, entry), true);
             }
             for commit in entries.chunk_by(|one, next| one.origin == next.origin) {
                 let first = commit[0].key.get();
@@ -156,7 +166,7 @@ impl Checker {
         for told in std::mem::take(&mut self.told) {
             check_life(&told, &survivors);
             for (key, _) in &told.saw {
-                assert!(there.contains(key), "life {}: a reader saw key {key}, and it is gone", told.life);
+                assert!(self.recorded[key].found, "life {}: a reader saw key {key}, and it is gone", told.life);
             }
         }
         for (first, plan) in found {

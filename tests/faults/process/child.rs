@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::worker::{COMMITS, DIR, JOB, LIFE};
+use super::worker::{COMMITS, DIR, JOB, LIFE, REST};
 
 /// Longer than anything takes that is not stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,6 +59,12 @@ pub fn limited(mut command: Command, commits: u64) -> Command {
     command
 }
 
+/// Lets each writer rest for so many milliseconds after a commit.
+pub fn resting(mut command: Command, ms: u64) -> Command {
+    command.env(REST, ms.to_string());
+    command
+}
+
 impl Child {
     pub fn spawn(mut command: Command) -> Child {
         let mut process = command.spawn().expect("a worker");
@@ -86,13 +92,18 @@ impl Child {
         Child { process, heard, listening: Some(listening), complaints: Some(complaints) }
     }
 
-    /// Waits until it has said `count` lines that begin with `word`, or has ended, or `at_most` is over.
+    /// Waits until it has said `count` lines with `word` in them, or has ended, or `at_most` is over.
     pub fn wait_for(&self, word: &str, count: usize, at_most: Duration) -> bool {
+        self.wait_from(0, word, count, at_most)
+    }
+
+    /// The same for lines after the first `from`.
+    pub fn wait_from(&self, from: usize, word: &str, count: usize, at_most: Duration) -> bool {
         let until = Instant::now() + at_most;
         let mut heard = self.heard.0.lock().expect("no panic under the lock");
-        let (mut looked_at, mut found) = (0, 0);
+        let (mut looked_at, mut found) = (from, 0);
         loop {
-            found += heard.lines[looked_at..].iter().filter(|line| line.starts_with(word)).count();
+            found += heard.lines[looked_at..].iter().filter(|line| line.contains(word)).count();
             looked_at = heard.lines.len();
             let left = until.saturating_duration_since(Instant::now());
             if found >= count || heard.ended || left.is_zero() {
@@ -105,15 +116,6 @@ impl Child {
     /// How many lines have been heard so far.
     pub fn heard(&self) -> usize {
         self.heard.0.lock().expect("no panic under the lock").lines.len()
-    }
-
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// Lets a worker go on that waits for its parent.
-    pub fn let_go(&mut self) {
-        drop(self.process.stdin.take());
     }
 
     /// `kill -9`, and everything that it had said before.

@@ -1,5 +1,6 @@
 //! Real file systems on files of their own: mounted, cut off from their power, mounted again; and small ones to fill.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -31,7 +32,8 @@ pub fn can_mount() -> Result<(), String> {
 
 /// Why a tool cannot be used, if it cannot.
 pub fn tool_missing(tools: &[&str]) -> Option<String> {
-    let is_there = |tool: &&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(tool).exists());
+    let is_there =
+        |tool: &&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(tool).exists());
     let missing: Vec<&str> = tools.iter().filter(|tool| !is_there(tool)).copied().collect();
     (!missing.is_empty()).then(|| format!("there is no {} (scripts/setup installs it for root)", missing.join(", ")))
 }
@@ -114,5 +116,45 @@ pub fn clean_leftovers() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+/// A file system in memory with room for a few MiB, and a file that takes all the room there is.
+pub struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    pub fn new(mib: u32) -> SmallDisk {
+        let root = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/dev/shm").expect("room in /dev/shm");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"]).arg(root.path()));
+        SmallDisk(root)
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all room that is left, to the last page.
+    pub fn fill(&self) {
+        let ballast = std::fs::File::options().create(true).append(true).open(self.0.path().join("ballast"));
+        // On a disk that is full to the last page there may be no room for the name of it.
+        let Ok(mut ballast) = ballast else { return };
+        let block = vec![1; 64 << 10];
+        for len in [64 << 10, 4 << 10] {
+            while ballast.write_all(&block[..len]).is_ok() {}
+        }
+    }
+
+    /// Gives the room back.
+    pub fn free(&self) {
+        match std::fs::remove_file(self.0.path().join("ballast")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }

@@ -8,7 +8,7 @@ mod plan;
 mod worker;
 
 pub use checker::{Checker, Told};
-pub use child::{Child, End, PATIENCE, command, command_under, limited};
-pub use disk::{Disk, Kind, can_mount, tool_missing};
-pub use plan::{Id, Plan};
+pub use child::{Child, End, PATIENCE, command, command_under, limited, resting};
+pub use disk::{Disk, Kind, SmallDisk, can_mount, clean_leftovers, tool_missing};
+pub use plan::WRITERS;
 pub use worker::options;

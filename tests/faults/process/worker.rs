@@ -14,6 +14,8 @@ pub const JOB: &str = "TIDELOG_JOB";
 pub const DIR: &str = "TIDELOG_DIR";
 pub const LIFE: &str = "TIDELOG_LIFE";
 pub const COMMITS: &str = "TIDELOG_COMMITS";
+/// Milliseconds that a writer rests after each commit.
+pub const REST: &str = "TIDELOG_REST";
 
 /// Small tails, segments and chunks: in tens of milliseconds there are seals, rolls and compactions.
 pub fn options() -> Options {
@@ -31,6 +33,17 @@ pub fn options() -> Options {
 fn capped() -> Retention {
     let cap = |entries| Cap { entries: Some(entries), bytes: None, age_ms: None };
     Retention { history: cap(60), tombstones: cap(10), ..Retention::default() }
+}
+
+/// Everything goes after a month.
+fn aged() -> Options {
+    let month = Cap { entries: None, bytes: None, age_ms: Some(30 * 24 * 3_600_000) };
+    options().retention(Retention { history: month, tombstones: month, ..Retention::unlimited() })
+}
+
+fn wall_ms() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis())
 }
 
 /// A line for the parent, whole. An interrupted or refused write is tried again: it concerns the tests, not the store.
@@ -61,7 +74,8 @@ fn worker() {
     let Ok(job) = std::env::var(JOB) else { return };
     let dir = PathBuf::from(std::env::var_os(DIR).expect("a directory"));
     say("");
-    let opened = Engine::open(&dir, options());
+    say(&format!("clock {}", wall_ms()));
+    let opened = Engine::open(&dir, if job == "aged" { aged() } else { options() });
     let engine = match opened {
         Ok(engine) => engine,
         Err(error) => {
@@ -71,7 +85,7 @@ fn worker() {
     };
     say("opened");
     match job.as_str() {
-        "load" => load(&engine),
+        "load" | "aged" => load(&engine),
         "serve" => serve(&engine),
         other => panic!("no such job: {other}"),
     }
@@ -85,6 +99,7 @@ fn worker() {
 fn load(engine: &Engine) {
     let life = number(LIFE).expect("a number of this life");
     let commits = number(COMMITS).unwrap_or(u64::MAX);
+    let rest = Duration::from_millis(number(REST).unwrap_or(0));
     let reading = AtomicBool::new(true);
     if engine.datasets(SHARED, None, 1).is_ok_and(|page| page.names.is_empty())
         && let Err(error) = engine.set_retention(SHARED, capped())
@@ -94,14 +109,14 @@ fn load(engine: &Engine) {
     std::thread::scope(|scope| {
         scope.spawn(|| read(engine, &reading));
         let writers: Vec<_> =
-            (0..WRITERS).map(|writer| scope.spawn(move || write(engine, life, writer, commits))).collect();
+            (0..WRITERS).map(|writer| scope.spawn(move || write(engine, life, writer, commits, rest))).collect();
         let ends: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
         reading.store(false, Ordering::SeqCst);
         assert!(ends.iter().all(Result::is_ok), "a writer panicked");
     });
 }
 
-fn write(engine: &Engine, life: u64, writer: u64, commits: u64) {
+fn write(engine: &Engine, life: u64, writer: u64, commits: u64, rest: Duration) {
     for seq in 0..commits {
         let plan = Plan::of(Id { life, writer, seq });
         let durability = plan.durability();
@@ -109,6 +124,9 @@ fn write(engine: &Engine, life: u64, writer: u64, commits: u64) {
             Ok(commit) => {
                 let word = if durability == Durability::Synced { "ack" } else { "buffered" };
                 say(&format!("{word} {writer} {seq} {} {}", commit.first, commit.last));
+                if !rest.is_zero() {
+                    std::thread::sleep(rest);
+                }
             }
             Err(error) => {
                 say(&format!("no {writer} {seq} {} {error}", variant(&error)));
@@ -142,28 +160,29 @@ fn read(engine: &Engine, reading: &AtomicBool) {
             *cursor = page.next;
         }
         if !came {
-            std::thread::sleep(Duration::from_millis(1));
+            // What was there before can be read all the same.
+            for (dataset, _) in &cursors {
+                match engine.changes(dataset, &Cursor::START, Limits::entries(5)) {
+                    Ok(_) | Err(Error::DatasetNotFound { .. }) => {}
+                    Err(error) => return say(&format!("unreadable {} {error}", variant(&error))),
+                }
+            }
+            say("quiet");
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// Says all that is there, and waits for the end.
+/// Says what came last, and waits for the end.
 fn serve(engine: &Engine) {
     for dataset in (0..WRITERS).map(own) {
-        let mut cursor = Cursor::START;
-        loop {
-            let page = match engine.changes(&dataset, &cursor, Limits::default().view(View::Every)) {
-                Ok(page) => page,
-                Err(Error::DatasetNotFound { .. }) => break,
-                Err(error) => return say(&format!("unreadable {} {error}", variant(&error))),
-            };
-            for entry in &page.entries {
-                say(&format!("saw {} {}", entry.key, hash(&dataset, entry)));
-            }
-            cursor = page.next;
-            if !page.more {
-                break;
-            }
+        let entries = match engine.recent(&dataset, None, Limits::entries(200).view(View::Every)) {
+            Ok(entries) => entries,
+            Err(Error::DatasetNotFound { .. }) => continue,
+            Err(error) => return say(&format!("unreadable {} {error}", variant(&error))),
+        };
+        for entry in &entries {
+            say(&format!("saw {} {}", entry.key, hash(&dataset, entry)));
         }
     }
     say("served");

@@ -21,7 +21,7 @@ use crate::types::CompactionReport;
 /// How long the thread sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 /// How soon a failed seal is tried again.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(50);
 /// Damaged datasets that background compaction passes over, at most.
 const MAX_PASSED_OVER: usize = 1024;
 /// Datasets looked up at once when all are compacted.
@@ -173,7 +173,7 @@ fn seal_oldest(core: &Core) -> Result<()> {
         return Err(Error::Poisoned { cause: cause.clone() });
     }
     let upto = Upto { key: last_key, pos: end };
-    heal(core, tail.bytes() as u64)?;
+    ready(core, tail.bytes() as u64)?;
     core.ledger.lock().update(|state| state.sealing_upto = upto)?;
     let store = core.store();
     let changes = seal(&store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
@@ -193,10 +193,10 @@ fn seal_oldest(core: &Core) -> Result<()> {
     Ok(())
 }
 
-/// Brings the index store back that a full disk took out of service, once there is room.
-fn heal(core: &Core, room: u64) -> Result<()> {
+/// Makes sure of room for `more` bytes in the index store, which a full disk may have taken out of service.
+fn ready(core: &Core, more: u64) -> Result<()> {
     let at_least = core.ledger.lock().state().applied_upto.key;
-    core.index.heal(&store_options(&core.options), at_least, room)
+    core.index.ready(&store_options(&core.options), at_least, more)
 }
 
 fn policy(core: &Core) -> Policy {
@@ -246,7 +246,7 @@ fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
     if core.tails.pin().steers(id) {
         seal_all(core)?;
     }
-    heal(core, 0)?;
+    ready(core, 0)?;
     compact::step(&core.store(), id, &policy(core), report)
 }
 

@@ -7,7 +7,6 @@
 //! is let go only after the flush, and so is a step of compaction.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
@@ -37,23 +36,26 @@ impl Index {
         self.present.read().clone()
     }
 
-    /// Opens the store again if it is out of service and there is room for `more` bytes. `at_least` is what the ledger
-    /// says it has applied. Only the thread that writes may call this, while it holds no store.
+    /// Makes sure that the store is in service and that there is room for `more` bytes. `at_least` is what the ledger says
+    /// it has applied. Only the thread that writes may call this, while it holds no store.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSpace`] as long as there is none, and those of [`Store::open`]. Reads go on in any case.
-    pub fn heal(&self, options: &StoreOptions, at_least: u64, more: u64) -> Result<()> {
+    /// [`Error::NoSpace`] as long as there is no room, and those of opening. Reads go on in any case.
+    pub fn ready(&self, options: &StoreOptions, at_least: u64, more: u64) -> Result<()> {
         self.close_replaced()?;
-        let stopped = self.get();
-        if !stopped.out_of_service.load(Ordering::Acquire) {
-            return Ok(());
+        let store = self.get();
+        if !store.is_stopped() {
+            return store.check_room(more);
         }
-        stopped.check_room(more)?;
-        let dir = stopped.dir().to_path_buf();
-        drop(stopped);
-        self.replace(Store::open_read_only(&dir, options, at_least)?)?;
-        self.replace(Store::open(&dir, options, at_least)?)?;
+        let dir = store.dir().to_path_buf();
+        // At once, not when there is room again: closing waits until RocksDB has slept for a second over the failure.
+        if !store.is_read_only() {
+            drop(store);
+            self.replace(Store::open_read_only(&dir, options, at_least)?)?;
+        }
+        self.get().check_room(more)?;
+        self.replace(Store::open_again(&dir, options, at_least)?)?;
         tracing::info!(dir = %dir.display(), "opened the index store again after the disk was full");
         Ok(())
     }

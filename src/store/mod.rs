@@ -43,6 +43,7 @@ use crate::codec::Malformed;
 use crate::error::Error;
 use cache::ChunkCache;
 use families::Family;
+use open::Mode;
 use tuning::Shared;
 
 use crate::error::Result;
@@ -70,8 +71,9 @@ pub struct Store {
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
-    /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index::heal`] replaces it.
-    out_of_service: AtomicBool,
+    mode: Mode,
+    /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index`] replaces it.
+    stopped: AtomicBool,
 }
 
 impl Store {
@@ -111,16 +113,14 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NoSpace`] if the disk is full. What was committed stays readable, and neither commits nor flushes
-    /// succeed until [`Index::heal`] does.
+    /// succeed until [`Index::ready`] does.
     pub fn flush(&self) -> Result<()> {
         // Once RocksDB has stopped, each flush asked for makes closing wait a second longer; a write is refused at once.
         self.write(WriteBatch::default())?;
         let mut flush = FlushOptions::default();
         flush.set_wait(true);
         let families = Family::ALL.map(|family| self.family(family));
-        self.db
-            .flush_cfs_opt(&families.each_ref(), &flush)
-            .map_err(|error| self.stopped("flush the index store", &error))
+        self.db.flush_cfs_opt(&families.each_ref(), &flush).map_err(|error| self.stop("flush the index store", &error))
     }
 
     /// A copy of the store as it is now in `dest`, which must not exist; its files are links where possible.
@@ -157,6 +157,15 @@ impl Store {
         }
     }
 
+    /// Whether it takes no more writes.
+    fn is_stopped(&self) -> bool {
+        self.is_read_only() || self.stopped.load(Ordering::Acquire)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.mode == Mode::ReadOnly
+    }
+
     /// The cache of decoded chunks.
     pub fn cache_stat(&self) -> CacheStat {
         self.cache.stat()
@@ -165,19 +174,19 @@ impl Store {
     fn write(&self, batch: WriteBatch) -> Result<()> {
         let mut writes = WriteOptions::default();
         writes.disable_wal(true);
-        if self.out_of_service.load(Ordering::Acquire) {
+        if self.is_stopped() {
             let what = format!("the disk of {} was full; there is no room yet to open it again", self.dir.display());
             return Err(Error::NoSpace { what });
         }
-        self.db.write_opt(batch, &writes).map_err(|error| self.stopped("write to the index store", &error))
+        self.db.write_opt(batch, &writes).map_err(|error| self.stop("write to the index store", &error))
     }
 
     /// RocksDB refused a write or a flush. After a full disk it refuses all later ones too, until its own recovery, which
     /// looks for space every five seconds and cannot be told to look now.
-    fn stopped(&self, what: &str, error: &rocksdb::Error) -> Error {
+    fn stop(&self, what: &str, error: &rocksdb::Error) -> Error {
         let error = self.refused(what, error);
         if matches!(error, Error::NoSpace { .. }) {
-            self.out_of_service.store(true, Ordering::Release);
+            self.stopped.store(true, Ordering::Release);
         }
         error
     }

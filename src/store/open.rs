@@ -54,6 +54,11 @@ impl Store {
         // Nothing of this read-only opening is kept but its verdict, so it needs no caches.
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
         drop(Store::open_read_only(dir, &little, at_least)?);
+        Store::open_again(dir, options, at_least)
+    }
+
+    /// The same for a store that a read-only opening found whole.
+    pub(super) fn open_again(dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
         let store = connect(dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
         Ok(store)
@@ -141,7 +146,7 @@ const NUM_BLOBS: &str = "rocksdb.num-blob-files";
 const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Create,
     ReadWrite,
     ReadOnly,
@@ -157,8 +162,8 @@ fn connect(dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
     };
     let db = db.map_err(|error| errors::refused(dir, "open the index store", &error))?;
     let cache = ChunkCache::new(options.cache_bytes);
-    let (damaged_blobs, out_of_service) = (Mutex::default(), AtomicBool::new(mode == Mode::ReadOnly));
-    Ok(Store { db, dir: dir.to_path_buf(), cache, shared, damaged_blobs, out_of_service })
+    let (damaged_blobs, stopped) = (Mutex::default(), AtomicBool::new(false));
+    Ok(Store { db, dir: dir.to_path_buf(), cache, shared, damaged_blobs, mode, stopped })
 }
 
 /// What RocksDB refuses of a store that is there is damage, unless the system refused it.

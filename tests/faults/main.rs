@@ -2,8 +2,10 @@
 //! goals by number. Each suite runs a small part here, on every run of the tests, and any amount of it by
 //! `make torture GOAL=n MINUTES=m`.
 
+mod bad_device;
 mod clocks;
 mod full_disk;
+mod inject;
 mod kill;
 mod openers;
 mod power;
@@ -18,6 +20,9 @@ const SUITES: &[(u32, &str, support::Run)] = &[
     (5, "power cuts on ext4", power::ext4),
     (5, "power cuts on XFS", power::xfs),
     (6, "power cuts after serving", served::run),
+    (8, "failing calls, preloaded", inject::run),
+    (8, "failing calls, by strace", inject::syscalls::run),
+    (8, "a failing device under ext4", bad_device::run),
     (10, "full disk of 8 MiB", full_disk::run),
     (16, "two openers", openers::run),
     (18, "clocks that jump", clocks::run),

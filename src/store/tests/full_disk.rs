@@ -103,14 +103,14 @@ fn a_disk_that_fills_before_the_flush_is_opened_again() {
     assert_eq!(readable(&store), [1, 2]);
     let index = Index::new(store);
     for _ in 0..20 {
-        assert!(matches!(index.heal(&OPTIONS, 1, 0), Err(Error::NoSpace { .. })));
+        assert!(matches!(index.ready(&OPTIONS, 1, 0), Err(Error::NoSpace { .. })));
     }
     disk.empty();
     let held = index.get();
-    assert!(matches!(index.heal(&OPTIONS, 1, 0), Err(Error::NoSpace { .. })), "a call under way holds it");
+    assert!(matches!(index.ready(&OPTIONS, 1, 0), Err(Error::NoSpace { .. })), "a call under way holds it");
     assert_eq!((readable(&held), readable(&index.get())), (vec![1, 2], vec![1]));
     drop(held);
-    println!("healed after {:?}", within_30_s(|| index.heal(&OPTIONS, 1, 0)));
+    println!("healed after {:?}", within_30_s(|| index.ready(&OPTIONS, 1, 0)));
     // What was not flushed is gone, and committed again by whoever did not see it flushed.
     let store = index.get();
     assert_eq!(readable(&store), [1]);

@@ -38,7 +38,8 @@ pub fn tool_missing(tools: &[&str]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("there is no {} (scripts/setup installs it for root)", missing.join(", ")))
 }
 
-fn run(command: &mut Command) -> Output {
+/// Runs a tool that must succeed.
+pub fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");

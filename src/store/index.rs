@@ -46,10 +46,15 @@ impl Index {
         self.close_replaced()?;
         let store = self.get();
         if !store.is_stopped() {
-            return store.check_room(more);
+            match store.check_room(more) {
+                // One of RocksDB's own compactions may have failed already: the next flush would be refused for it.
+                Err(error) if !store.has_failed() => return Err(error),
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            }
         }
         let dir = store.dir().to_path_buf();
-        // At once, not when there is room again: closing waits until RocksDB has slept for a second over the failure.
+        // At once, not when there is room again: closing waits while RocksDB sleeps for a second over its failure.
         if !store.is_read_only() {
             drop(store);
             self.replace(Store::open_read_only(&dir, options, at_least)?)?;

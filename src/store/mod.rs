@@ -162,6 +162,11 @@ impl Store {
         self.is_read_only() || self.stopped.load(Ordering::Acquire)
     }
 
+    /// Whether a flush or a compaction in the background has failed since it was opened.
+    fn has_failed(&self) -> bool {
+        self.db.property_int_value(BACKGROUND_ERRORS).ok().flatten().unwrap_or(0) > 0
+    }
+
     fn is_read_only(&self) -> bool {
         self.mode == Mode::ReadOnly
     }
@@ -238,6 +243,8 @@ impl Store {
         errors::malformed(&self.dir, family.name(), row, what)
     }
 }
+
+const BACKGROUND_ERRORS: &str = "rocksdb.background-errors";
 
 /// For files' ends, the MANIFEST, and what the log takes meanwhile.
 const ROOM_TO_SPARE: u64 = 1 << 20;

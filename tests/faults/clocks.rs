@@ -44,7 +44,12 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
             suite.fired(1);
         }
         std::thread::sleep(Duration::from_micros(rng.below(5_000)));
+        let id = child.id();
         let dead = child.kill();
+        // What libfaketime leaves of a process that was killed.
+        for left in [format!("faketime_shm_{id}"), format!("sem.faketime_sem_{id}")] {
+            let _ = std::fs::remove_file(Path::new("/dev/shm").join(left));
+        }
         suite.fired(u64::from(is_off(&dead.lines, now)));
         // Nothing is a month old: that all of it is there is what the looks find.
         checker.heard(Told::of(seed, &dead, usize::MAX).without_errors());
@@ -68,7 +73,7 @@ fn is_off(lines: &[String], set: &str) -> bool {
 fn clocks_that_jump_or_stand_still_do_no_harm() {
     let name = "clocks that jump";
     if library().is_none() {
-        return skip(name, "18, 20", "there is no libfaketime (scripts/setup installs it for root)");
+        return skip(name, "18, 20", "there is no libfaketime (scripts/setup-faults installs it)");
     }
     let mut suite = Suite::begin(name, "18, 20");
     run(0..42, &mut suite);

@@ -35,7 +35,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
         let first_life = if other_is_first { life(1) } else { life(0) };
         checker.heard(Told::of(first_life, &first.kill(), usize::MAX).without_errors());
         suite.fired(1);
-        let third = third.finish();
+        let third = third.finish(&format!("seed {seed}"));
         match third.lines.iter().any(|line| line.starts_with("refused Locked")) {
             true => locked_out += 1,
             false => {
@@ -53,7 +53,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
 }
 
 fn expect_locked(seed: u64, child: Child) {
-    let end = child.finish();
+    let end = child.finish(&format!("seed {seed}"));
     let is_locked = end.lines.iter().any(|line| line.starts_with("refused Locked"));
     assert!(is_locked && !end.lines.iter().any(|line| line == "opened"), "seed {seed}: {:?}", end.lines);
 }

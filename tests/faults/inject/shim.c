@@ -35,7 +35,9 @@ __attribute__((destructor)) static void end(void) {
 static int strikes(const char *of) {
   if (!class || strcmp(of, class)) return 0;
   long now = atomic_fetch_add(&calls, 1) + 1;
-  if (nth == 0 || now < nth || (now > nth && !is_sticky)) return 0;
+  /* Interrupted calls are made again: for ever would be for ever. */
+  long last = !is_sticky ? nth : error == EINTR ? nth + 8 : LONG_MAX;
+  if (nth == 0 || now < nth || now > last) return 0;
   atomic_fetch_add(&struck, 1);
   errno = error;
   return 1;

@@ -21,13 +21,14 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
         // An interrupted call is made again: for ever would be for ever.
         let when = if error == "EINTR" { format!("{nth}..{}", nth + 3) } else { when };
         let (dir, trace) = (root.path().join(format!("store-{seed}")), root.path().join("trace"));
+        let what = format!("seed {seed}: {call} {when} fails with {error}");
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "--seccomp-bpf", "-e", &format!("trace={call}")]);
         strace.args(["-e", &format!("inject={call}:error={error}:when={when}"), "-o"]).arg(&trace);
-        let end = Child::spawn(limited(command_under(strace, "load", &dir, seed), super::COMMITS)).finish();
+        let end = Child::spawn(limited(command_under(strace, "load", &dir, seed), super::COMMITS)).finish(&what);
         let traced = std::fs::read_to_string(&trace).expect("a trace");
         suite.fired(traced.matches("(INJECTED)").count() as u64);
-        super::check(&format!("seed {seed}: {call} {when} fails with {error}"), &end, &dir, seed);
+        super::check(&what, &end, &dir, seed);
         suite.ran(1);
         let _ = std::fs::remove_dir_all(&dir);
     }

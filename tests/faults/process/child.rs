@@ -118,18 +118,22 @@ impl Child {
         self.heard.0.lock().expect("no panic under the lock").lines.len()
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `kill -9`, and everything that it had said before.
     pub fn kill(mut self) -> End {
         let _ = self.process.kill();
         self.collect()
     }
 
-    /// Waits for its own end.
-    pub fn finish(mut self) -> End {
+    /// Waits for its own end, after `what` was done to it.
+    pub fn finish(mut self, what: &str) -> End {
         let until = Instant::now() + PATIENCE;
         while !self.heard.0.lock().expect("no panic under the lock").ended {
-            assert!(Instant::now() < until, "the worker is stuck");
             let heard = self.heard.0.lock().expect("no panic under the lock");
+            assert!(Instant::now() < until, "{what}: the worker is stuck after {:?}", heard.lines.last());
             drop(self.heard.1.wait_timeout(heard, Duration::from_millis(100)));
         }
         self.collect()

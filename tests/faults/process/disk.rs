@@ -24,9 +24,21 @@ impl Kind {
 
 /// Why file systems cannot be mounted here, if they cannot.
 pub fn can_mount() -> Result<(), String> {
-    match rustix::process::geteuid().is_root() {
-        true => Ok(()),
-        false => Err("only root can mount file systems".into()),
+    if !rustix::process::geteuid().is_root() {
+        return Err("only root can mount file systems".into());
+    }
+    if !Path::new("/dev/loop-control").exists() {
+        return Err("there is no /dev/loop-control".into());
+    }
+    let dir = disk_dir();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(dir.path()).output();
+    match mounted {
+        Ok(output) if output.status.success() => {
+            run(Command::new("umount").arg(dir.path()));
+            Ok(())
+        }
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("mount: {error}")),
     }
 }
 
@@ -35,7 +47,7 @@ pub fn tool_missing(tools: &[&str]) -> Option<String> {
     let is_there =
         |tool: &&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(tool).exists());
     let missing: Vec<&str> = tools.iter().filter(|tool| !is_there(tool)).copied().collect();
-    (!missing.is_empty()).then(|| format!("there is no {} (scripts/setup installs it for root)", missing.join(", ")))
+    (!missing.is_empty()).then(|| format!("there is no {} (scripts/setup-faults installs it)", missing.join(", ")))
 }
 
 /// Runs a tool that must succeed.
@@ -55,7 +67,7 @@ pub struct Disk {
 impl Disk {
     /// A fresh one, mounted.
     pub fn new(kind: Kind) -> Disk {
-        let root = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/dev/shm").expect("room in /dev/shm");
+        let root = disk_dir();
         let mut disk = Disk { root, mounted: false };
         let (maker, bytes) = kind.maker();
         let image = std::fs::File::create(disk.image()).expect("an image");
@@ -107,14 +119,26 @@ impl Drop for Disk {
 
 const PREFIX: &str = "tidelog-disk-";
 
+/// A directory in memory for a disk, by whose name [`clean_leftovers`] tells whose it is.
+pub fn disk_dir() -> tempfile::TempDir {
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in("/dev/shm").expect("room in /dev/shm")
+}
+
+/// Whether a path is a disk's, of a process that is gone.
+fn is_left_over(path: &str) -> bool {
+    let id = path.split_once(PREFIX).and_then(|(_, rest)| rest.split_once('-'));
+    id.is_some_and(|(id, _)| !Path::new("/proc").join(id).exists())
+}
+
 /// Unmounts and removes what a run left behind that was killed itself. Once, before the first disk.
 pub fn clean_leftovers() {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    for mounted in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| path.contains(PREFIX)) {
+    for mounted in mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| is_left_over(path)) {
         let _ = Command::new("umount").arg("-l").arg(mounted).status();
     }
     for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        if is_left_over(&entry.file_name().to_string_lossy()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -125,7 +149,7 @@ pub struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     pub fn new(mib: u32) -> SmallDisk {
-        let root = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/dev/shm").expect("room in /dev/shm");
+        let root = disk_dir();
         run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"]).arg(root.path()));
         SmallDisk(root)
     }

@@ -9,6 +9,6 @@ mod worker;
 
 pub use checker::{Checker, Told};
 pub use child::{Child, End, PATIENCE, command, command_under, limited, resting};
-pub use disk::{Disk, Kind, SmallDisk, can_mount, clean_leftovers, run, tool_missing};
+pub use disk::{Disk, Kind, SmallDisk, can_mount, clean_leftovers, disk_dir, run, tool_missing};
 pub use plan::WRITERS;
 pub use worker::options;

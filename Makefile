@@ -44,6 +44,7 @@ history: setup ## The main job: record the git history of REPO and bring three c
 	cargo run --profile $(PROFILE) --features cli --example git_history -- '$(REPO)' $(if $(DATA),--data '$(DATA)')
 
 test: setup ## All tests, documentation examples included
+	@scripts/setup-faults
 	@scripts/faults-summary --clear
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  set -x; cargo nextest run --all-features --no-fail-fast && cargo test --doc --all-features; \
@@ -51,6 +52,7 @@ test: setup ## All tests, documentation examples included
 	@scripts/faults-summary
 
 torture: setup ## The long run of one reliability goal: GOAL=n MINUTES=m
+	@scripts/setup-faults
 	GOAL=$(GOAL) MINUTES=$(MINUTES) cargo test --release --all-features --test faults --test shuttle -- torture::torture --exact --ignored --nocapture
 
 planted: setup ## Plant each known bug in turn, and see that its test finds it

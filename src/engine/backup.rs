@@ -53,7 +53,7 @@ fn copy(core: &Core, dest: &Path) -> Result<BackupReport> {
         (writer.log.pin(), files, writer.log.end(), writer.next_key, core.visible())
     };
     let mut state = core.ledger.lock().state().clone();
-    core.store.checkpoint(&dest.join(DB))?;
+    core.store().checkpoint(&dest.join(DB))?;
     let log = dest.join("log");
     create_new_dir(vfs, &log)?;
     let mut log_bytes = 0;

@@ -20,7 +20,8 @@ use moment::position_at;
 
 /// The page of `dataset` after `cursor`.
 pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Result<Page> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     Ok(page(core, &pin, &dataset, cursor, limits)?.0)
 }
 

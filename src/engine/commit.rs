@@ -201,8 +201,8 @@ impl Commits {
                 core.freeze(writer);
                 break;
             }
-            if let Some(cause) = core.seal_failure() {
-                return Err(Error::SealFailed { cause });
+            if let Some(error) = core.seal_failure() {
+                return Err(error);
             }
             waited.get_or_insert_with(Instant::now);
             self.room.wait_for(writer, Duration::from_millis(100));
@@ -333,7 +333,7 @@ impl Admitted {
 fn refusal_of_all(core: &Core) -> Error {
     match (core.poison.get(), core.seal_failure()) {
         (Some(cause), _) => Error::Poisoned { cause: cause.clone() },
-        (None, Some(cause)) => Error::SealFailed { cause },
+        (None, Some(error)) => error,
         (None, None) => Error::Busy { what: "the tails are full".into() },
     }
 }

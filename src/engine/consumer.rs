@@ -21,7 +21,8 @@ use crate::window::Window;
 /// The next page behind the acknowledged position.
 pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result<Page> {
     check(consumer)?;
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     let acked = match acked(&pin, &dataset, consumer.as_bytes())? {
         Some(acked) => acked,
         None => begin(core, consumer, name, &pin, &dataset)?,
@@ -60,7 +61,8 @@ fn write(core: &Core, consumer: &str, name: &[u8], incarnation: u64, acked: Acke
 /// Acknowledges all up to `upto`.
 pub fn ack(core: &Core, consumer: &str, name: &[u8], upto: SyncKey) -> Result<SyncKey> {
     check(consumer)?;
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     if upto.get() > pin.visible {
         let (reason, position) = (StaleReason::Future, upto.get());
         return Err(Stale { reason, dataset: name.to_vec(), position, floor: 0 }.into());
@@ -78,7 +80,8 @@ pub fn ack(core: &Core, consumer: &str, name: &[u8], upto: SyncKey) -> Result<Sy
 /// Forgets a consumer.
 pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
     check(consumer)?;
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     if acked(&pin, &dataset, consumer.as_bytes())?.is_none() {
         return Err(Error::NotFound { what: format!("consumer '{consumer}' of dataset '{}'", name.escape_ascii()) });
     }
@@ -91,7 +94,8 @@ pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
 
 /// Consumers in order of name and dataset.
 pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<Vec<Consumer>> {
-    let pin = Pin::new(core);
+    let store = core.store();
+    let pin = Pin::new(core, &store);
     let mut first = First { pin: &pin, after, limit, rows: BTreeMap::new() };
     for (id, name) in in_tails(&pin) {
         first.add(id, name)?;

@@ -17,7 +17,7 @@ use super::watch::Watchers;
 use crate::error::{Error, Result};
 use crate::log::Ledger;
 use crate::options::{Options, SyncKeys};
-use crate::store::Store;
+use crate::store::{Index, Store};
 use crate::tail::Tail;
 use crate::types::Retention;
 
@@ -27,7 +27,7 @@ pub struct Core {
     pub options: Options,
     pub sync_keys: SyncKeys,
     pub lineage: Lineages,
-    pub store: Store,
+    pub(super) index: Index,
     pub ledger: Arc<Mutex<Ledger>>,
     pub tails: TailSet,
     pub commits: Commits,
@@ -41,7 +41,24 @@ pub struct Core {
     pub closed: AtomicBool,
     pub(super) visible: AtomicU64,
     pub(super) deletions: AtomicU64,
-    pub(super) sealing: Mutex<Option<String>>,
+    pub(super) sealing: Mutex<Option<SealFailure>>,
+}
+
+/// Why the last seal failed.
+#[derive(Clone)]
+pub(super) enum SealFailure {
+    /// It heals by itself, once there is space.
+    NoSpace(String),
+    Other(String),
+}
+
+impl SealFailure {
+    pub(super) fn of(error: &Error) -> SealFailure {
+        match error {
+            Error::NoSpace { what } => SealFailure::NoSpace(what.clone()),
+            other => SealFailure::Other(other.to_string()),
+        }
+    }
 }
 
 /// This store's histories.
@@ -116,9 +133,17 @@ impl Core {
         Error::Poisoned { cause: self.poison.get().cloned().unwrap_or_default() }
     }
 
-    /// Why sealing fails at the moment, if it does.
-    pub fn seal_failure(&self) -> Option<String> {
-        self.sealing.lock().clone()
+    /// The index store as it is reached now. Whoever holds it keeps it from being replaced: hold it for one call.
+    pub fn store(&self) -> Arc<Store> {
+        self.index.get()
+    }
+
+    /// What an append is answered because sealing fails at the moment, if it does.
+    pub fn seal_failure(&self) -> Option<Error> {
+        self.sealing.lock().clone().map(|failure| match failure {
+            SealFailure::NoSpace(what) => Error::NoSpace { what },
+            SealFailure::Other(cause) => Error::SealFailed { cause },
+        })
     }
 
     /// Freezes the active tail, so that it is sealed.

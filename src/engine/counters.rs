@@ -31,7 +31,8 @@ pub struct Counters {
 pub fn metrics(core: &Core) -> Metrics {
     let counters = &core.metrics;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let cache = core.store.cache_stat();
+    let store = core.store();
+    let cache = store.cache_stat();
     let tails = core.tails.pin();
     Metrics {
         commits: read(&counters.commits),
@@ -53,7 +54,7 @@ pub fn metrics(core: &Core) -> Metrics {
         cache_misses: cache.misses,
         queued: core.commits.queued(),
         watchers: core.watchers.count(),
-        store_memory_bytes: core.store.memory_bytes(),
+        store_memory_bytes: store.memory_bytes(),
         last_compaction: *counters.last_compaction.lock(),
         compaction_dropped: read(&counters.compaction_dropped),
         grace_held_bytes: read(&counters.grace_held_bytes),

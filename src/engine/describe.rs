@@ -13,7 +13,8 @@ use crate::types::{DatasetStat, NamePage, Op, Retention, StoreStat, SyncKey};
 
 /// What a dataset holds: the sealed counters, and what the tails add to them.
 pub fn stat(core: &Core, name: &[u8]) -> Result<DatasetStat> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     let record = &dataset.record;
     let (mut superseded, mut tombstones) = (record.superseding as i64, record.tombstones as i64);
     let (mut entries, mut bytes, mut time_ms) = (record.entries, record.bytes, record.head_time_ms);
@@ -73,13 +74,15 @@ fn rows_of(tail: &Tail, id: u64, position: u64, bound: u64) -> Vec<Row> {
 
 /// The retention in force for a dataset.
 pub fn retention(core: &Core, name: &[u8]) -> Result<Retention> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     Ok(core.retention_or_default(pin.retention(&dataset)))
 }
 
 /// Names in byte order.
 pub fn datasets(core: &Core, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<NamePage> {
-    let pin = Pin::new(core);
+    let store = core.store();
+    let pin = Pin::new(core, &store);
     let is_due = |name: &[u8]| name.starts_with(prefix) && after.is_none_or(|after| name > after);
     let mut created = BTreeSet::new();
     for tail in pin.tails.oldest_first() {
@@ -114,7 +117,8 @@ pub fn datasets(core: &Core, prefix: &[u8], after: Option<&[u8]>, limit: usize) 
 /// What the store holds.
 pub fn store_stat(core: &Core) -> Result<StoreStat> {
     let log_bytes = core.commits.writer.lock().log.log_bytes();
-    let pin = Pin::new(core);
+    let store = core.store();
+    let pin = Pin::new(core, &store);
     let applied = pin.snapshot.applied()?;
     let mut datasets = applied.datasets as i64;
     for tail in pin.tails.oldest_first().filter(|tail| tail.base() > applied.key) {
@@ -129,6 +133,6 @@ pub fn store_stat(core: &Core) -> Result<StoreStat> {
         visible: SyncKey::new(core.visible.load(Ordering::Acquire)),
         lineage: core.lineage.present,
         log_bytes,
-        store_bytes: core.store.disk_bytes(),
+        store_bytes: store.disk_bytes(),
     })
 }

@@ -16,13 +16,15 @@ use crate::window::Window;
 
 /// The newest entry of an entity, if it exists.
 pub fn get(core: &Core, name: &[u8], entity: &[u8]) -> Result<Option<Entry>> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     newest(&pin, &dataset, entity)
 }
 
 /// The newest entries of many entities at one moment, and the cursor of that moment.
 pub fn get_many(core: &Core, name: &[u8], entities: &[&[u8]]) -> Result<(Vec<Option<Entry>>, Cursor)> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     let found = entities.iter().map(|entity| newest(&pin, &dataset, entity)).collect::<Result<_>>()?;
     let exact = Window::after(pin.visible).exact(View::Latest, core.lineage.present, dataset.id);
     Ok((found, Cursor(Kind::Exact(exact))))
@@ -69,7 +71,8 @@ fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version) -> Result<Entry> 
 
 /// Every entry of an entity that is still there, oldest first; the newest `limit` of them.
 pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<Vec<Entry>> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     let mut newest_first = Vec::new();
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
@@ -100,7 +103,8 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<
 
 /// Live entities in id order.
 pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<EntityRow>> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     // What tails say of entities behind `after`, newest word only: a sealed row is overruled by it.
     let mut overruled: BTreeMap<Bytes, Option<u64>> = BTreeMap::new();
     for tail in pin.tails.oldest_first() {
@@ -158,7 +162,8 @@ fn visible_key(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], version: &Versio
 
 /// Entries newest first, below `before`.
 pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits) -> Result<Vec<Entry>> {
-    let (pin, dataset) = Pin::of(core, name)?;
+    let store = core.store();
+    let (pin, dataset) = Pin::of(core, &store, name)?;
     let mut below = before.map_or(u64::MAX, SyncKey::get).min(pin.visible.saturating_add(1));
     let mut found = Found { entries: Vec::new(), bytes: 0, limits };
     for tail in pin.tails.oldest_first().rev() {

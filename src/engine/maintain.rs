@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::core::Core;
+use super::core::{Core, SealFailure};
+use super::open::store_options;
 use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
 use crate::log::Upto;
@@ -21,7 +22,7 @@ use crate::types::CompactionReport;
 /// How long the thread sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 /// How soon a failed seal is tried again.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(50);
 /// Damaged datasets that background compaction passes over, at most.
 const MAX_PASSED_OVER: usize = 1024;
 /// Datasets that are looked at together when all are compacted.
@@ -149,7 +150,7 @@ pub fn run(core: &Core) {
 pub fn seal_pending(core: &Core) -> Result<()> {
     while !core.tails.pin().frozen().is_empty() {
         let outcome = seal_oldest(core);
-        *core.sealing.lock() = outcome.as_ref().err().map(ToString::to_string);
+        *core.sealing.lock() = outcome.as_ref().err().map(SealFailure::of);
         core.commits.room.notify_all();
         if let Err(error) = outcome {
             core.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
@@ -173,26 +174,38 @@ fn seal_oldest(core: &Core) -> Result<()> {
         return Err(Error::Poisoned { cause: cause.clone() });
     }
     let upto = Upto { key: last_key, pos: end };
+    ready(core, tail.bytes() as u64)?;
     if !planted(Bug::SealingNotNoted) {
         core.ledger.lock().update(|state| state.sealing_upto = upto)?;
     }
     if planted(Bug::RecycledBeforeFlush) {
         core.commits.writer.lock().log.recycle(end)?;
     }
-    let changes = seal(&core.store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
-    core.store.commit(changes)?;
+    let store = core.store();
+    let changes = seal(&store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
+    store.commit(changes)?;
     if planted(Bug::AppliedBeforeFlush) {
         core.ledger.lock().update(|state| state.applied_upto = upto)?;
     }
-    core.store.flush()?;
+    store.flush()?;
+    drop(store);
     core.ledger.lock().update(|state| state.applied_upto = upto)?;
     core.tails.sealed();
-    core.commits.writer.lock().log.recycle(end)?;
+    // The tail is sealed; segments that are kept too long go with the next one.
+    if let Err(error) = core.commits.writer.lock().log.recycle(end) {
+        tracing::warn!(%error, "the log keeps segments that are sealed");
+    }
     let elapsed_ms = began.elapsed().as_millis() as u64;
     core.metrics.seals.fetch_add(1, Ordering::Relaxed);
     core.metrics.last_seal_ms.store(elapsed_ms, Ordering::Relaxed);
     tracing::debug!(last_key, elapsed_ms, "sealed a tail");
     Ok(())
+}
+
+/// Makes sure of room for `more` bytes in the index store, which a full disk may have taken out of service.
+fn ready(core: &Core, more: u64) -> Result<()> {
+    let at_least = core.ledger.lock().state().applied_upto.key;
+    core.index.ready(&store_options(&core.options), at_least, more)
 }
 
 fn policy(core: &Core) -> Policy {
@@ -209,7 +222,8 @@ fn policy(core: &Core) -> Policy {
 /// One step of background compaction, for a dataset that is queued or due: the bytes it read and wrote, or none if there
 /// was nothing to do.
 fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>> {
-    let snapshot = core.store.snapshot();
+    let store = core.store();
+    let snapshot = store.snapshot();
     // One that cannot be trimmed is not to keep the others from it.
     let some = passed_over.len() + 1;
     let queued = snapshot.work(some)?.into_iter().find(|id| !passed_over.contains(id));
@@ -221,6 +235,7 @@ fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>>
         }
     };
     drop(snapshot);
+    drop(store);
     let Some(id) = id else { return Ok(None) };
     let mut report = CompactionReport::default();
     let done = match step(core, id, &mut report) {
@@ -247,7 +262,8 @@ fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<
         drop(tails);
         seal_all(core)?;
     }
-    compact::steps(&core.store, ids, &policy(core), report)
+    ready(core, 0)?;
+    compact::steps(&core.store(), ids, &policy(core), report)
 }
 
 fn note(core: &Core, report: &CompactionReport) {
@@ -273,18 +289,20 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
     let all = dataset.is_none();
     match dataset {
         Some(name) => {
-            let id = core.store.snapshot().name(&name)?;
+            let id = core.store().snapshot().name(&name)?;
             let id = id.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
             report.datasets = 1;
             compact_fully(core, vec![id], &mut report)?;
-            core.store.flush()?;
-            core.store.reclaim(Some(id));
+            let store = core.store();
+            store.flush()?;
+            store.reclaim(Some(id));
         }
         None => compact_all(core, progress, &mut report)?,
     }
     if all {
-        core.store.flush()?;
-        core.store.reclaim(None);
+        let store = core.store();
+        store.flush()?;
+        store.reclaim(None);
     }
     report.elapsed_ms = began.elapsed().as_millis() as u64;
     *core.metrics.last_compaction.lock() = report;
@@ -292,12 +310,12 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
 }
 
 fn compact_all(core: &Core, progress: &Progress, report: &mut CompactionReport) -> Result<()> {
-    progress.total.store(core.store.applied()?.datasets, Ordering::Relaxed);
+    progress.total.store(core.store().applied()?.datasets, Ordering::Relaxed);
     let mut from = 0;
     loop {
-        let snapshot = core.store.snapshot();
-        let records: Vec<_> = snapshot.records(from).take(DATASETS_AT_ONCE).collect::<Result<_>>()?;
-        drop(snapshot);
+        let store = core.store();
+        let records: Vec<_> = store.snapshot().records(from).take(DATASETS_AT_ONCE).collect::<Result<_>>()?;
+        drop(store);
         let Some(last) = records.last() else { return Ok(()) };
         from = last.id + 1;
         let (policy, tails) = (policy(core), core.tails.pin());

@@ -17,7 +17,8 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
         )));
     }
     'moment: loop {
-        let pin = Pin::new(core);
+        let store = core.store();
+        let pin = Pin::new(core, &store);
         let mut datasets: Vec<DatasetChanges> = request.iter().map(|_| DatasetChanges::NotReached).collect();
         let (mut entries_left, mut bytes_left, mut scan_left) = (limits.max_entries, limits.max_bytes, limits.max_scan);
         let mut any = false;

@@ -152,7 +152,7 @@ impl Handle {
             let _ = thread.join();
         }
         core.watchers.wake_all();
-        let flushed = core.store.flush();
+        let flushed = core.store().flush();
         let closed = {
             let mut writer = core.commits.writer.lock();
             let next_key = writer.next_key;

@@ -22,7 +22,7 @@ use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
 use crate::options::{Compression, Options};
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
-use crate::store::{Applied, Store, StoreOptions};
+use crate::store::{Applied, Index, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs, create_dirs};
 
@@ -179,7 +179,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         sealing: Mutex::new(None),
         dir,
         options,
-        store,
+        index: Index::new(store),
         ledger,
     })
 }

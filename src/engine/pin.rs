@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::tails::Tails;
 use crate::error::{Error, Result};
-use crate::store::{DatasetRecord, EntityLookup, Snapshot, Version};
+use crate::store::{DatasetRecord, EntityLookup, Snapshot, Store, Version};
 use crate::types::{Op, Retention};
 use crate::window::{Born, Floors};
 
@@ -40,18 +40,18 @@ impl Dataset {
 
 impl<'a> Pin<'a> {
     /// Everything that is visible now.
-    pub fn new(core: &'a Core) -> Pin<'a> {
-        Pin::upto(core, core.visible())
+    pub fn new(core: &Core, store: &'a Store) -> Pin<'a> {
+        Pin::upto(core, store, core.visible())
     }
 
     /// Everything written, visible or not: for the commit path alone.
-    pub fn all(core: &'a Core) -> Pin<'a> {
-        Pin::upto(core, u64::MAX)
+    pub fn all(core: &Core, store: &'a Store) -> Pin<'a> {
+        Pin::upto(core, store, u64::MAX)
     }
 
-    fn upto(core: &'a Core, visible: u64) -> Pin<'a> {
+    fn upto(core: &Core, store: &'a Store, visible: u64) -> Pin<'a> {
         let tails = core.tails.pin();
-        let snapshot = core.store.snapshot();
+        let snapshot = store.snapshot();
         let sealed_upto = tails.base().saturating_sub(1);
         Pin { visible, tails, snapshot, sealed_upto, applied: OnceCell::new() }
     }
@@ -61,9 +61,9 @@ impl<'a> Pin<'a> {
     /// # Errors
     ///
     /// [`Error::DatasetNotFound`].
-    pub fn of(core: &'a Core, name: &[u8]) -> Result<(Pin<'a>, Dataset)> {
+    pub fn of(core: &Core, store: &'a Store, name: &[u8]) -> Result<(Pin<'a>, Dataset)> {
         loop {
-            let pin = Pin::new(core);
+            let pin = Pin::new(core, store);
             let dataset = pin.dataset(name)?.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
             if pin.is_behind(&dataset) {
                 continue;

@@ -72,7 +72,8 @@ impl Prepared {
 /// What is wrong with the call itself, whatever the store holds. What the store refuses is an [`Outcome`].
 pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
     let deletions = core.deletions();
-    let pin = &Pin::all(core);
+    let store = core.store();
+    let pin = &Pin::all(core, &store);
     let mut preparation = Preparation {
         core,
         pin,

@@ -146,7 +146,8 @@ impl Engine {
         let late = planted(Bug::WatchRegisteredLate);
         let watch = core.watchers.register(if late { &[] } else { &named })?;
         // Registered first, looked at second: a head that moves in between is seen by one of the two.
-        let pin = pin::Pin::new(&core);
+        let store = core.store();
+        let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
             if let Some(dataset) = pin.dataset(name)?
                 && pin.head(&dataset) > *after

@@ -60,9 +60,6 @@ impl Kv {
     pub(super) fn flush(&self, dir: &Path) -> Result<()> {
         match self {
             Kv::Rocks(db) => {
-                // While RocksDB recovers from a full disk, each flush asked for makes its recovery, and closing, wait a
-                // second longer; a write is refused at once.
-                self.write(dir, self.batch(0))?;
                 let mut flush = FlushOptions::default();
                 flush.set_wait(true);
                 let families = Family::ALL.map(|family| handle(db, family));

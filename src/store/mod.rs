@@ -11,6 +11,7 @@ mod crc32c;
 mod entities;
 mod errors;
 mod families;
+mod index;
 mod keys;
 mod kv;
 mod manifest;
@@ -28,10 +29,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 pub use cache::CacheStat;
 pub use entities::EntityLookup;
-use parking_lot::Mutex;
+pub use index::Index;
 pub use pool::Pool;
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 pub use snapshot::Snapshot;
@@ -42,7 +46,8 @@ use crate::error::Error;
 use crate::vfs::Vfs;
 use cache::ChunkCache;
 use families::Family;
-use kv::Kv;
+use kv::{Batch, Kv};
+use open::Mode;
 use tuning::Shared;
 
 use crate::error::Result;
@@ -72,6 +77,9 @@ pub struct Store {
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
+    mode: Mode,
+    /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index`] replaces it.
+    stopped: AtomicBool,
 }
 
 impl Store {
@@ -102,19 +110,22 @@ impl Store {
     /// [`Error::NoSpace`] if the disk has no room for them: nothing was changed, try again any time.
     pub fn commit(&self, changes: Changes<'_>) -> Result<()> {
         self.point("commit to the index store")?;
-        self.check_room(changes.len_bytes())?;
-        self.kv.write(&self.dir, changes.batch)
+        // What is in memtables goes to disk with the same flush.
+        self.check_room(changes.len_bytes() as u64 + self.shared.buffers.get_usage() as u64)?;
+        self.write(changes.batch)
     }
 
     /// Makes everything committed durable, in all column families together, and waits for it.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSpace`] if the disk is full. What was committed stays readable; RocksDB looks every five seconds
-    /// whether there is space again and flushes by itself, and until then neither commits nor flushes succeed.
+    /// [`Error::NoSpace`] if the disk is full. What was committed stays readable, and neither commits nor flushes
+    /// succeed until [`Index::ready`] does.
     pub fn flush(&self) -> Result<()> {
         self.point("flush the index store")?;
-        self.kv.flush(&self.dir)?;
+        // Once RocksDB has stopped, each flush asked for makes closing wait a second longer; a write is refused at once.
+        self.write(self.kv.batch(0))?;
+        self.kv.flush(&self.dir).map_err(|error| self.stop(error))?;
         self.point("the index store is flushed")
     }
 
@@ -150,6 +161,20 @@ impl Store {
         }
     }
 
+    /// Whether it takes no more writes.
+    fn is_stopped(&self) -> bool {
+        self.is_read_only() || self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether a flush or a compaction in the background has failed since it was opened.
+    fn has_failed(&self) -> bool {
+        self.kv.rocks().and_then(|db| db.property_int_value(BACKGROUND_ERRORS).ok().flatten()).unwrap_or(0) > 0
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.mode == Mode::ReadOnly
+    }
+
     /// The cache of decoded chunks.
     pub fn cache_stat(&self) -> CacheStat {
         self.cache.stat()
@@ -159,16 +184,33 @@ impl Store {
         self.vfs.point(what).map_err(|source| Error::io(what, source))
     }
 
-    /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service
-    /// for seconds, this does not.
-    fn check_room(&self, more: usize) -> Result<()> {
+    fn write(&self, batch: Batch<'_>) -> Result<()> {
+        if self.is_stopped() {
+            let what = format!("the disk of {} was full; there is no room yet to open it again", self.dir.display());
+            return Err(Error::NoSpace { what });
+        }
+        self.kv.write(&self.dir, batch).map_err(|error| self.stop(error))
+    }
+
+    /// RocksDB refused a write or a flush. After a full disk it refuses all later ones too, until its own recovery, which
+    /// looks for space every five seconds and cannot be told to look now.
+    fn stop(&self, error: Error) -> Error {
+        if matches!(error, Error::NoSpace { .. }) {
+            self.stopped.store(true, Ordering::Release);
+        }
+        error
+    }
+
+    /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service,
+    /// this does not.
+    fn check_room(&self, more: u64) -> Result<()> {
         if self.kv.rocks().is_none() {
             return Ok(());
         }
         let disk = rustix::fs::statvfs(&self.dir)
             .map_err(|error| Error::io(format!("look at the disk of {}", self.dir.display()), error.into()))?;
         let room = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed = more as u64 + self.shared.buffers.get_usage() as u64 + ROOM_TO_SPARE;
+        let needed = more + ROOM_TO_SPARE;
         if room < needed {
             let what = format!("the index store in {} needs {needed} bytes, there are {room}", self.dir.display());
             return Err(Error::NoSpace { what });
@@ -205,6 +247,8 @@ impl Store {
         errors::malformed(&self.dir, family.name(), row, what)
     }
 }
+
+const BACKGROUND_ERRORS: &str = "rocksdb.background-errors";
 
 /// For files' ends, the MANIFEST, and what the log takes meanwhile.
 const ROOM_TO_SPARE: u64 = 1 << 20;

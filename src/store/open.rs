@@ -7,6 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use rocksdb::{DB, Options};
@@ -70,9 +71,14 @@ impl Store {
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
         let applied = Store::open_read_only(vfs, dir, &little, at_least)?.applied()?;
         let checked = check(applied)?;
+        Ok((Store::open_again(vfs, dir, options, at_least)?, checked))
+    }
+
+    /// The same for a store that a read-only opening found whole.
+    pub(super) fn open_again(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
         let store = connect(vfs, dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
-        Ok((store, checked))
+        Ok(store)
     }
 
     /// The same for reads alone; it changes nothing in `dir` ever.
@@ -176,7 +182,8 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let shared = Shared::new(options);
     let kv = rows(vfs, dir, options, &shared, mode)?;
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes));
-    Ok(Store { kv, vfs, dir: dir.to_path_buf(), cache, shared, damaged_blobs: Mutex::default() })
+    let (damaged_blobs, stopped) = (Mutex::default(), AtomicBool::new(false));
+    Ok(Store { kv, vfs, dir: dir.to_path_buf(), cache, shared, damaged_blobs, mode, stopped })
 }
 
 pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {

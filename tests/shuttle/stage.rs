@@ -180,7 +180,8 @@ impl Writer {
 
     /// Whatever readers may see is durable.
     pub fn read(&self) {
-        let pin = Pin::new(&self.core);
+        let store = self.core.store();
+        let pin = Pin::new(&self.core, &store);
         for tail in pin.tails.oldest_first() {
             let seen: Vec<Vec<u8>> = {
                 let inner = tail.read();

@@ -2,8 +2,10 @@
 //! goals by number. Each suite runs a small part here, on every run of the tests, and any amount of it by
 //! `make torture GOAL=n MINUTES=m`.
 
+mod crash;
+mod sim;
 mod support;
 mod torture;
 
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
-const SUITES: &[(u32, &str, support::Run)] = &[];
+const SUITES: &[(u32, &str, support::Run)] = &[(1, "crash at every operation", crash::run)];

@@ -1,0 +1,15 @@
+//! A store on the simulated disk, with a model of what it was told: what the suites of crashes and failing disks share.
+
+mod check;
+mod model;
+mod run;
+mod seen;
+mod steps;
+mod threads;
+
+pub use check::{Past, sound};
+pub use model::{History, Model, Work};
+pub use run::{DIR, Run, machine, options, options_for};
+pub use seen::Seen;
+pub use steps::{SCRIPT, Step, random_steps};
+pub use threads::{guarded, over_seeds};

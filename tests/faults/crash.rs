@@ -1,12 +1,10 @@
 //! Goal 1: a crash at every operation of a scripted workload.
 
 use std::ops::Range;
-use std::path::Path;
 
-use tidelog::Engine;
-use tidelog::testing::sim::{CrashAt, SimDisk};
+use tidelog::testing::sim::CrashAt;
 
-use crate::sim::{DIR, Past, Run, SCRIPT, guarded, machine, options, over_seeds, sound};
+use crate::sim::{Run, SCRIPT, guarded, machine, over_seeds, recover};
 use crate::support::Suite;
 
 /// Ways in which each crash may come out.
@@ -21,24 +19,6 @@ fn crashed(seed: u64, at: Option<CrashAt>) -> Run {
     run.play(SCRIPT);
     run.engine = None;
     run
-}
-
-/// Opens what a crash left, and holds it against the past.
-pub fn recover(disk: &SimDisk, seed: u64, past: &mut Past) {
-    let options = options(disk, seed);
-    let engine = Engine::open(DIR, options.clone()).expect("a crash is repaired");
-    past.check(&engine);
-    sound(engine, Path::new(DIR), &options);
-    for copy in past.copies.clone() {
-        let dest = Path::new("/machine/restored");
-        tidelog::restore(&copy.dir, dest, &options).expect("a backup that was made is whole");
-        let engine = Engine::open(dest, options.clone()).expect("a restored store opens");
-        let mut restored = Past { seen: past.seen.clone(), ..Past::default() };
-        restored.history.durable = copy.model;
-        restored.check(&engine);
-        sound(engine, dest, &options);
-        tidelog::Vfs::remove_dir_all(disk, dest).expect("a directory");
-    }
 }
 
 /// Every change of the script with this seed, not begun and begun, and for each so many outcomes.
@@ -58,7 +38,7 @@ fn every_operation(seed: u64) -> (u64, u64) {
                 let disk = run.disk.crash(seed ^ change << 8 ^ outcome << 32);
                 let what =
                     || format!("seed {seed}, change {change}, within: {within}, outcome {outcome}: {:#?}", run.story);
-                guarded(what, &[&run.disk, &disk], || recover(&disk, seed, &mut run.past.clone()));
+                guarded(what, &[&run.disk, &disk], || recover(&run.dir, &disk, seed, &mut run.past.clone()));
                 tries += 1;
             }
         }

@@ -2,10 +2,19 @@
 //! goals by number. Each suite runs a small part here, on every run of the tests, and any amount of it by
 //! `make torture GOAL=n MINUTES=m`.
 
+mod chains;
 mod crash;
+mod images;
+mod served_is_durable;
 mod sim;
 mod support;
 mod torture;
 
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
-const SUITES: &[(u32, &str, support::Run)] = &[(1, "crash at every operation", crash::run)];
+const SUITES: &[(u32, &str, support::Run)] = &[
+    (1, "crash at every operation", crash::run),
+    (2, "crash images", images::run),
+    (2, "crash images with RocksDB", images::run_rocksdb),
+    (3, "crashes during recovery", chains::run),
+    (6, "served is durable, simulated", served_is_durable::run),
+];

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use tidelog::{Batch, Cursor, Engine, Entry, Error, Limits, Op, Options, Page, StaleReason, View};
+use tidelog::testing::sim::SimDisk;
+use tidelog::{Batch, Cursor, Engine, Entry, Error, Limits, Op, Options, Page, StaleReason, Vfs, View};
 
 use super::model::{DATASETS, Dataset, History, Model, Rec, State, Work, origin};
-use super::run::{CONSUMER, batch};
+use super::run::{CONSUMER, batch, options};
 use super::seen::Seen;
 
 /// A front end: it applies what it is given and keeps the cursor.
@@ -87,7 +88,7 @@ impl Past {
             panic!("the store is not what was acknowledged and a beginning of what was not:\n{differences:#?}");
         };
         let model = self.matches(survived, &found, &consumers).expect("just compared");
-        self.repeats(engine, &model, survived);
+        repeats(engine, &model);
         self.history = History { durable: model, pending: Vec::new() };
         self.go_on_reading(engine, &found);
         self.go_on_writing(engine);
@@ -125,15 +126,6 @@ impl Past {
             same(known, &found[dataset], acked).map_err(|why| format!("{}: {why}", DATASETS[*dataset]))?;
         }
         Ok(model)
-    }
-
-    /// An idempotency id tells what became of its batch; one that was lost can be written again.
-    fn repeats(&self, engine: &Engine, model: &Model, survived: usize) {
-        for (plan, first) in model.repeats.values() {
-            let commit = engine.append(batch(plan)).expect("a repeat");
-            assert!(commit.repeated && commit.first.get() == *first, "{plan:?} was committed at {first}: {commit:?}");
-        }
-        let _ = survived;
     }
 
     /// Every cursor that is accepted leads to the exact state, and one that is refused says why.
@@ -184,6 +176,14 @@ impl Past {
         assert!(first > taken, "key {first} may have been given out before: up to {taken}");
         let entry = engine.get("after", "entity").expect("a get").expect("it was just written");
         self.seen.note("after", &entry);
+    }
+}
+
+/// An idempotency id tells what became of its batch.
+fn repeats(engine: &Engine, model: &Model) {
+    for (plan, first) in model.repeats.values() {
+        let commit = engine.append(batch(plan)).expect("a repeat");
+        assert!(commit.repeated && commit.first.get() == *first, "{plan:?} was committed at {first}: {commit:?}");
     }
 }
 
@@ -261,10 +261,43 @@ fn pages(engine: &Engine, name: &str, mut cursor: Cursor, view: View, seen: &mut
     }
 }
 
-/// Closes a store and looks at it from outside.
-pub fn sound(engine: Engine, dir: &Path, options: &Options) {
+/// Opens what a crash left, and holds it against the past; and each backup that was made.
+pub fn recover(dir: &Path, disk: &SimDisk, seed: u64, past: &mut Past) {
+    let options = options(disk, seed);
+    let engine = Engine::open(dir, options.clone()).expect("a crash is repaired");
+    past.check(&engine);
+    sound(engine, dir, disk, &options);
+    for copy in past.copies.clone() {
+        let dest = Path::new("/machine/restored");
+        tidelog::restore(&copy.dir, dest, &options).expect("a backup that was made is whole");
+        let engine = Engine::open(dest, options.clone()).expect("a restored store opens");
+        let mut restored = Past { seen: past.seen.clone(), ..Past::default() };
+        restored.history.durable = copy.model;
+        restored.check(&engine);
+        sound(engine, dest, disk, &options);
+        disk.remove_dir_all(dest).expect("a directory");
+    }
+}
+
+/// Seals and closes a store, and looks at it from outside: nothing is found, and nothing lies about.
+pub fn sound(engine: Engine, dir: &Path, disk: &SimDisk, options: &Options) {
+    engine.seal().expect("a seal");
     engine.close().expect("a clean close");
     drop(engine);
     let report = tidelog::verify(dir, options, &mut |_, _| {}).expect("a verification");
     assert!(report.findings.is_empty(), "a recovered store: {:#?}", report.findings);
+    let names = |dir: &Path| {
+        let names = disk.list(dir).expect("a directory");
+        names.into_iter().map(|name| name.into_string().expect("a name")).collect::<Vec<_>>()
+    };
+    let known = ["LOCK", "ledger", "db", "log"];
+    let orphan = names(dir).into_iter().find(|name| !known.contains(&name.as_str()));
+    assert_eq!(orphan, None, "an orphan in the store");
+    let log = names(&dir.join("log"));
+    let count = |prefix: &str, suffix: &str| {
+        log.iter().filter(|name| name.starts_with(prefix) && name.ends_with(suffix)).count()
+    };
+    let (live, spare, torn) = (count("0", ".log"), count("spare-", ""), count("torn-", ".bin"));
+    assert_eq!(live + spare + torn, log.len(), "an orphan in the log: {log:?}");
+    assert!(live <= 2 && spare <= 2 && torn <= 4, "too much is left in the log: {log:?}");
 }

@@ -7,9 +7,8 @@ mod seen;
 mod steps;
 mod threads;
 
-pub use check::{Past, sound};
-pub use model::{History, Model, Work};
-pub use run::{DIR, Run, machine, options, options_for};
+pub use check::{Past, recover, sound};
+pub use run::{DIR, Run, machine, options};
 pub use seen::Seen;
 pub use steps::{SCRIPT, Step, random_steps};
 pub use threads::{guarded, over_seeds};

@@ -29,10 +29,7 @@ pub fn machine() -> SimDisk {
 
 /// Small segments, seals only when they are asked for, numbers from a seed.
 pub fn options(disk: &SimDisk, seed: u64) -> Options {
-    options_for(disk, seed, Random::new(seed).chance(25))
-}
-
-pub fn options_for(disk: &SimDisk, seed: u64, timestamps: bool) -> Options {
+    let timestamps = Random::new(seed).chance(25);
     let random = Mutex::new(Random::new(seed ^ 0x1d));
     Options::default()
         .memory(16 << 20)
@@ -64,10 +61,14 @@ pub struct Run {
 
 impl Run {
     pub fn new(seed: u64, disk: SimDisk) -> Run {
+        Run::on(seed, disk, PathBuf::from(DIR), Past::default())
+    }
+
+    /// On a disk that may hold a store with a past.
+    pub fn on(seed: u64, disk: SimDisk, dir: PathBuf, past: Past) -> Run {
         let clock = ManualClock::at(1_750_000_000_000);
         let options = options(&disk, seed).clock(clock.clone());
-        let (dir, random) = (PathBuf::from(DIR), Random::new(seed));
-        let past = Past::default();
+        let random = Random::new(seed);
         Run { dir, disk, options, engine: None, past, random, story: Vec::new(), number: seed << 32, clock }
     }
 
@@ -223,7 +224,8 @@ impl Run {
 
     fn ack(&mut self) {
         let dataset = self.dataset();
-        if !self.past.history.now().datasets.contains_key(&dataset) {
+        // One that a buffered commit made is not to be seen yet.
+        if !self.past.history.durable.datasets.contains_key(&dataset) {
             return;
         }
         let visible = self.engine().visible();

@@ -13,10 +13,10 @@ fn served(seed: u64) -> (u64, u64) {
     let mut run = crashed(Run::new(seed, machine()), seed);
     let before = run.disk.clone();
     run.kill();
-    let what = || format!("seed {seed}");
+    let (what, mut past) = (|| format!("seed {seed}: {:#?}", run.story), run.past.clone());
     guarded(what, &[&before], || {
         let engine = Engine::open(&run.dir, options(&run.disk, seed)).expect("a killed process's store opens");
-        run.past.check(&engine);
+        past.check(&engine);
         let after = engine.get("after", "entity").expect("a get").expect("it was written");
         // The engine is open when the power goes; whatever it does when it is dropped comes too late.
         let cut = run.disk.crash(seed);
@@ -25,7 +25,7 @@ fn served(seed: u64) -> (u64, u64) {
         let again = engine.get("after", "entity").expect("a get").expect("it was served");
         assert_eq!(again, after, "served, and then not the same");
         drop(engine);
-        recover(&run.dir, &cut, seed, &mut run.past);
+        recover(&run.dir, &cut, seed, &mut past);
     });
     (1, 1)
 }

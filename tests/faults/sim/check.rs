@@ -9,7 +9,7 @@ use tidelog::testing::sim::SimDisk;
 use tidelog::{Batch, Cursor, Engine, Entry, Error, Limits, Op, Options, Page, StaleReason, Vfs, View};
 
 use super::model::{DATASETS, Dataset, History, Model, Rec, State, Work, origin};
-use super::run::{CONSUMER, batch, options};
+use super::run::{batch, options};
 use super::seen::Seen;
 
 /// A front end: it applies what it is given and keeps the cursor.
@@ -136,7 +136,13 @@ impl Past {
             loop {
                 match (engine.changes(name, &client.cursor, Limits::entries(4)), known) {
                     (Ok(page), Some(known)) => {
-                        assert!(client.life == known.life || client.position == 0, "{name}: a cursor of another life");
+                        assert!(
+                            client.life == known.life || client.position == 0,
+                            "{name}: a cursor at {} of life {}, not {}",
+                            client.position,
+                            client.life,
+                            known.life
+                        );
                         assert!(
                             page.more || page.next != client.cursor || page.entries.is_empty(),
                             "it turns in circles"

@@ -7,8 +7,7 @@ mod seen;
 mod steps;
 mod threads;
 
-pub use check::{Past, recover, sound};
-pub use run::{DIR, Run, machine, options};
-pub use seen::Seen;
-pub use steps::{SCRIPT, Step, random_steps};
+pub use check::{Past, recover};
+pub use run::{Run, machine, options};
+pub use steps::{SCRIPT, random_steps};
 pub use threads::{guarded, over_seeds};

@@ -4,10 +4,14 @@
 
 mod chains;
 mod crash;
+mod identity;
 mod images;
+mod io_errors;
 mod served_is_durable;
 mod sim;
 mod support;
+mod sync_fails;
+mod torn_or_rotten;
 mod torture;
 
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
@@ -17,4 +21,10 @@ const SUITES: &[(u32, &str, support::Run)] = &[
     (2, "crash images with RocksDB", images::run_rocksdb),
     (3, "crashes during recovery", chains::run),
     (6, "served is durable, simulated", served_is_durable::run),
+    (7, "each sync fails", sync_fails::run),
+    (8, "every n-th operation fails", io_errors::run),
+    (9, "torn or rotten", torn_or_rotten::run),
+    (20, "one store, many crashes", identity::run_lives),
+    (21, "lying syncs", identity::run_lying),
+    (22, "restored backups", identity::run_restored),
 ];

@@ -7,7 +7,8 @@ mod seen;
 mod steps;
 mod threads;
 
-pub use check::{Past, recover};
-pub use run::{Run, machine, options};
-pub use steps::{SCRIPT, random_steps};
+pub use check::{Past, recover, sound};
+pub use model::DATASETS;
+pub use run::{Run, machine, one_put, options};
+pub use steps::{SCRIPT, Step, random_steps};
 pub use threads::{guarded, over_seeds};

@@ -271,10 +271,10 @@ impl Run {
     fn backup(&mut self) {
         let dir = PathBuf::from(format!("/machine/backup-{}", self.past.copies.len()));
         match self.engine().backup(&dir) {
-            Ok(_) => {
+            Ok(report) => {
                 self.past.history.synced();
-                let model = self.past.history.durable.clone();
-                self.past.copies.push(Copy { dir, model });
+                let (model, visible) = (self.past.history.durable.clone(), report.visible.get());
+                self.past.copies.push(Copy { dir, model, visible });
             }
             Err(error) => self.note(format!("backup: {error}")),
         }
@@ -316,6 +316,13 @@ impl Run {
     }
 }
 
+/// A batch that no model knows of, in a dataset of its own.
+pub fn one_put() -> Batch {
+    let mut batch = Batch::new();
+    batch.put("after", "entity", "written besides").origin("0");
+    batch
+}
+
 /// The first key of a commit, which takes one for each change.
 fn first(plan: &Plan, commit: &Commit) -> u64 {
     let (first, last) = (commit.first.get(), commit.last.get());
@@ -342,6 +349,6 @@ pub fn batch(plan: &Plan) -> Batch {
 
 impl Client {
     pub fn new(dataset: usize, life: u64) -> Client {
-        Client { dataset, life, cursor: Cursor::START, position: 0, state: Default::default() }
+        Client { dataset, life, cursor: Cursor::START, position: 0, state: Default::default(), done: false }
     }
 }

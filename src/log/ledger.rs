@@ -1,6 +1,7 @@
 //! The ledger: the one small file that says what the rest of the store is. Two slots are written in turn, so that a
 //! torn write costs the newer state only, which nobody was told of yet.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -176,7 +177,11 @@ impl Ledger {
         let what = || format!("create {}", path.display());
         let bad = |Malformed(why)| Error::invalid(format!("{}: {why}", path.display()));
         encode_slot(&state, 1).map_err(bad)?;
-        let file = put_in_place(vfs, dir, &state, 1).map_err(|source| Error::io(what(), source))?;
+        let write = || {
+            let file = write_beside(vfs, dir, &state, 1)?;
+            put_in_place(vfs, dir, &*file).map(|()| file)
+        };
+        let file = write().map_err(|source| Error::io(what(), source))?;
         Ok(Ledger { path, file, seq: 2, state, failed: None })
     }
 
@@ -243,12 +248,19 @@ impl Ledger {
         let seq = self.seq.saturating_add(2);
         encode_slot(&self.state, seq).map_err(bad)?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        match put_in_place(vfs, dir, &self.state, seq - 1) {
-            Ok(file) => (self.file, self.seq) = (file, seq),
+        let what = || format!("write {}", self.path.display());
+        let file = match write_beside(vfs, dir, &self.state, seq - 1) {
+            Ok(file) => file,
             // There is no space for it: better in place than not to open.
-            Err(error) if is_full(&error) => return self.write(&self.state.clone(), self.seq),
-            Err(source) => return Err(Error::io(format!("write {}", self.path.display()), source)),
-        }
+            Err(error) if is_full(&error) => {
+                // In the way of nothing: the next one replaces it.
+                let _ = vfs.remove(&dir.join(NEW_NAME));
+                return self.write(&self.state.clone(), self.seq);
+            }
+            Err(source) => return Err(Error::io(what(), source)),
+        };
+        put_in_place(vfs, dir, &*file).map_err(|source| Error::Io { what: what(), source })?;
+        (self.file, self.seq) = (file, seq);
         Ok(())
     }
 
@@ -266,21 +278,25 @@ impl Ledger {
     }
 }
 
-/// A ledger of two slots with successive numbers, wholly there or not at all, and durable.
-fn put_in_place(vfs: &dyn Vfs, dir: &Path, state: &LedgerState, seq: u64) -> std::io::Result<Arc<dyn VfsFile>> {
+/// Writes a ledger of two slots with successive numbers beside the one that is there.
+fn write_beside(vfs: &dyn Vfs, dir: &Path, state: &LedgerState, seq: u64) -> io::Result<Arc<dyn VfsFile>> {
     let new = dir.join(NEW_NAME);
     if vfs.exists(&new)? {
         vfs.remove(&new)?;
     }
     let file = vfs.create_new(&new)?;
     for seq in [seq, seq.saturating_add(1)] {
-        let slot = encode_slot(state, seq).map_err(|Malformed(why)| std::io::Error::other(why))?;
+        let slot = encode_slot(state, seq).map_err(|Malformed(why)| io::Error::other(why))?;
         write_all_at(&*file, &slot, slot_offset(seq))?;
     }
-    file.sync_all()?;
-    vfs.rename(&new, &Ledger::path(dir))?;
-    vfs.sync_dir(dir)?;
     Ok(file)
+}
+
+/// Makes it the ledger: wholly or not at all, and durably.
+fn put_in_place(vfs: &dyn Vfs, dir: &Path, file: &dyn VfsFile) -> io::Result<()> {
+    file.sync_all()?;
+    vfs.rename(&dir.join(NEW_NAME), &Ledger::path(dir))?;
+    vfs.sync_dir(dir)
 }
 
 /// A slot as it was read.

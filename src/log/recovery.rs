@@ -121,7 +121,7 @@ pub(super) fn open(
 
     // What can refuse the log stands above: from here on it is changed.
     ledger.lock().refresh(&*log_dir.vfs)?;
-    repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
+    repair::tidy(&log_dir, &found.state.segments)?;
     let repaired = match recovered {
         Some(recovered) => repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?,
         None => {

@@ -27,10 +27,13 @@ fn every_sync(seed: u64) -> (u64, u64) {
     for sync in 0..syncs {
         for trouble in [Trouble::Io, Trouble::Full] {
             let mut run = played(seed, Some(Fault { when: When::Sync(sync), trouble, sticky: false }));
+            if run.disk.fired() == 0 {
+                // What is committed together takes one sync or more: this time there were fewer.
+                continue;
+            }
             let what = || format!("seed {seed}, sync {sync}, {trouble:?}");
             let before = run.disk.clone();
             guarded(what, &[&before], || {
-                assert_eq!(run.disk.fired(), 1);
                 if let Some(engine) = run.engine.as_ref().filter(|_| struck_log(&before)) {
                     let refused = engine.append(one_put());
                     assert!(matches!(refused, Err(Error::Poisoned { .. })), "after a failed sync: {refused:?}");

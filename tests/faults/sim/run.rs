@@ -133,11 +133,12 @@ impl Run {
             Step::Read => self.read(),
             Step::PassTime => self.clock.advance(1_000),
             Step::Reopen => {
-                if let Err(error) = self.engine().close() {
+                let closed = self.engine().close();
+                self.engine = None;
+                if let Err(error) = closed {
                     return self.note(format!("closing: {error}"));
                 }
                 self.past.history.synced();
-                self.engine = None;
                 if let Err(error) = self.open() {
                     self.note(format!("opening: {error}"));
                 }

@@ -1,5 +1,6 @@
 //! Opening a store: lock it, look at everything, and only then change anything.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -106,6 +107,15 @@ fn check_empty(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
 /// finds a ledger without segments and begins the log.
 fn create(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Store> {
     check_empty(&**vfs, dir)?;
+    // An earlier attempt may have made the directory and failed to make its name durable. Who may not do that did not make
+    // it either.
+    let parent = dir.parent().unwrap_or(dir);
+    match vfs.sync_dir(parent) {
+        Err(source) if source.kind() != ErrorKind::PermissionDenied => {
+            return Err(Error::io(format!("sync {}", parent.display()), source));
+        }
+        _ => {}
+    }
     let db = dir.join(DB);
     let store = match exists(&**vfs, &db)? {
         true => Store::open(vfs, &db, &store_options(options), 0)?,

@@ -1,6 +1,7 @@
 //! The ledger: the one small file that says what the rest of the store is. Two slots are written in turn, so that a
 //! torn write costs the newer state only, which nobody was told of yet.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::meta;
 use crate::options::SyncKeys;
 use crate::planted::{Bug, planted};
 use crate::types::Finding;
-use crate::vfs::{Vfs, VfsFile, read_exact_at, write_all_at};
+use crate::vfs::{Vfs, VfsFile, is_full, read_exact_at, write_all_at};
 
 /// The newest format of a store that this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -176,20 +177,10 @@ impl Ledger {
         let path = Ledger::path(dir);
         let what = || format!("create {}", path.display());
         let bad = |Malformed(why)| Error::invalid(format!("{}: {why}", path.display()));
-        let slots = [encode_slot(&state, 1).map_err(bad)?, encode_slot(&state, 2).map_err(bad)?].concat();
-        let new = dir.join(NEW_NAME);
+        encode_slot(&state, 1).map_err(bad)?;
         let write = || {
-            if vfs.exists(&new)? {
-                vfs.remove(&new)?;
-            }
-            let file = vfs.create_new(&new)?;
-            // Slot 0 holds even numbers.
-            write_all_at(&*file, &slots[SLOT_LEN..], 0)?;
-            write_all_at(&*file, &slots[..SLOT_LEN], SLOT_LEN as u64)?;
-            file.sync_all()?;
-            vfs.rename(&new, &path)?;
-            vfs.sync_dir(dir)?;
-            Ok(file)
+            let file = write_beside(vfs, dir, &state, 1)?;
+            put_in_place(vfs, dir, &*file).map(|()| file)
         };
         let file = write().map_err(|source| Error::io(what(), source))?;
         Ok(Ledger { path, file, seq: 2, state, failed: None })
@@ -249,11 +240,29 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the state once more as it is, into its own slot. To be done after opening, before anything follows from
-    /// the state: if the sync of its last update failed, what was read may be in memory only, and syncing it again
-    /// would prove nothing; and the next update overwrites the other slot.
-    pub fn refresh(&mut self) -> Result<()> {
-        self.write(&self.state.clone(), self.seq)
+    /// Writes the state once more as it is, into a new file that takes the place of this one. To be done after opening,
+    /// before anything follows from the state: if the sync of its last update failed, what was read may be in memory
+    /// only, and syncing it again would prove nothing. Written again in place, it could be torn, though it was durable
+    /// and much had followed from it; written into the other slot, both could be lost.
+    pub fn refresh(&mut self, vfs: &dyn Vfs) -> Result<()> {
+        let bad = |Malformed(why)| Error::invalid(format!("{}: {why}", self.path.display()));
+        let seq = self.seq.saturating_add(2);
+        encode_slot(&self.state, seq).map_err(bad)?;
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let what = || format!("write {}", self.path.display());
+        let file = match write_beside(vfs, dir, &self.state, seq - 1) {
+            Ok(file) => file,
+            // There is no space for it: better in place than not to open.
+            Err(error) if is_full(&error) => {
+                // In the way of nothing: the next one replaces it.
+                let _ = vfs.remove(&dir.join(NEW_NAME));
+                return self.write(&self.state.clone(), self.seq);
+            }
+            Err(source) => return Err(Error::io(what(), source)),
+        };
+        put_in_place(vfs, dir, &*file).map_err(|source| Error::Io { what: what(), source })?;
+        (self.file, self.seq) = (file, seq);
+        Ok(())
     }
 
     fn write(&mut self, state: &LedgerState, seq: u64) -> Result<()> {
@@ -262,14 +271,34 @@ impl Ledger {
         }
         let slot = encode_slot(state, seq)
             .map_err(|Malformed(why)| Error::invalid(format!("{}: {why}", self.path.display())))?;
-        let offset = (seq % 2) * SLOT_LEN as u64;
         let sync = || if planted(Bug::LedgerNotSynced) { Ok(()) } else { self.file.sync_data() };
-        write_all_at(&*self.file, &slot, offset).and_then(|()| sync()).map_err(|source| {
+        write_all_at(&*self.file, &slot, slot_offset(seq)).and_then(|()| sync()).map_err(|source| {
             let what = format!("write {}", self.path.display());
             self.failed = Some(format!("{what}: {source}"));
             Error::Io { what, source }
         })
     }
+}
+
+/// Writes a ledger of two slots with successive numbers beside the one that is there.
+fn write_beside(vfs: &dyn Vfs, dir: &Path, state: &LedgerState, seq: u64) -> io::Result<Arc<dyn VfsFile>> {
+    let new = dir.join(NEW_NAME);
+    if vfs.exists(&new)? {
+        vfs.remove(&new)?;
+    }
+    let file = vfs.create_new(&new)?;
+    for seq in [seq, seq.saturating_add(1)] {
+        let slot = encode_slot(state, seq).map_err(|Malformed(why)| io::Error::other(why))?;
+        write_all_at(&*file, &slot, slot_offset(seq))?;
+    }
+    Ok(file)
+}
+
+/// Makes it the ledger: wholly or not at all, and durably.
+fn put_in_place(vfs: &dyn Vfs, dir: &Path, file: &dyn VfsFile) -> io::Result<()> {
+    file.sync_all()?;
+    vfs.rename(&dir.join(NEW_NAME), &Ledger::path(dir))?;
+    vfs.sync_dir(dir)
 }
 
 /// A slot as it was read.
@@ -355,6 +384,11 @@ fn decode_slot(bytes: &[u8; SLOT_LEN], index: u64) -> Result<Slot, Malformed> {
     let state: LedgerState = meta::decode(reader.take(len)?)?;
     state.check()?;
     Ok(Slot::Good(seq, Box::new(state)))
+}
+
+/// Slot 0 holds even numbers.
+fn slot_offset(seq: u64) -> u64 {
+    (seq % 2) * SLOT_LEN as u64
 }
 
 /// Of the whole slot but for the checksum itself.

@@ -159,8 +159,9 @@ impl Sound {
             (_, Some(recovered)) => recovered.next_key,
             (clean, None) => clean.map_or(0, |clean| clean.next_key).max(last_key.saturating_add(1)),
         };
-        ledger.lock().refresh()?;
-        repair::tidy(&log_dir, &found.state.segments, options.segment_bytes)?;
+        // What can refuse the log stands in `look`: from here on it is changed.
+        ledger.lock().refresh(&*log_dir.vfs)?;
+        repair::tidy(&log_dir, &found.state.segments)?;
         let repaired = match recovered {
             Some(recovered) => repair::repair(&log_dir, &options, &ledger, &found, &scan, recovered)?,
             None => {

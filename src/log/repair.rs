@@ -42,12 +42,13 @@ pub(super) struct Recovered {
     pub(super) chain: u32,
 }
 
-/// Files that nothing names: what a crash left behind, and spares beyond the limit.
-pub(super) fn tidy(log_dir: &LogDir, listed: &[u64], segment_bytes: u64) -> Result<()> {
+/// Files that nothing names: what a crash left behind, and spares beyond the limit. Nothing of a crash becomes a spare:
+/// if it was a sync of such a file that failed, its length is only in memory, and a later sync would not write it.
+pub(super) fn tidy(log_dir: &LogDir, listed: &[u64]) -> Result<()> {
     let mut spares = 0;
     for name in log_dir.list()? {
         match name {
-            FileName::Segment(id) if listed.binary_search(&id).is_err() => log_dir.retire(id, segment_bytes),
+            FileName::Segment(id) if listed.binary_search(&id).is_err() => log_dir.discard(&log_dir.file(name)),
             FileName::Spare(_) => {
                 spares += 1;
                 if spares > MAX_SPARES {
@@ -93,7 +94,7 @@ pub(super) fn repair(
     let mut segments = found.segments.clone();
     if drop_last {
         segments.pop();
-        log_dir.retire(dropped, options.segment_bytes);
+        log_dir.discard(&log_dir.file(FileName::Segment(dropped)));
     } else {
         trim(&found.last, &mut segments, header.predecessor_end);
     }

@@ -150,7 +150,7 @@ fn a_state_that_was_in_memory_only_is_written_again() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[SLOT_LEN..].fill(0);
     std::fs::write(&path, bytes).unwrap();
-    reopened.refresh().unwrap();
+    reopened.refresh(&OsVfs).unwrap();
     Ledger::inspect(&OsVfs, dir.path(), &mut |finding| panic!("{finding:?}")).unwrap();
     assert_eq!(Ledger::open(&OsVfs, dir.path()).unwrap().state().lease, 6000);
 }

@@ -141,6 +141,8 @@ impl Double {
     }
 
     pub(super) fn checkpoint(&self, dest: &Path) -> Result<()> {
+        // As RocksDB does.
+        self.flush()?;
         self.vfs.create_dir_all(dest).map_err(|source| Error::io(format!("create {}", dest.display()), source))?;
         self.write_to(dest)
     }

@@ -106,7 +106,7 @@ fn compare(both: &Both, random: &mut Random) {
             let value = moment.get(Path::new("db"), family, &row(&mut random)).unwrap().map(|value| value.to_vec());
             (value, walked(moment.walk(family, reach()), &mut random, seeks_only))
         });
-        assert_eq!(answers[0], answers[1]);
+        assert_eq!(answers[0], answers[1], "{family:?} {what} from {from:?} to {to:?}");
         random.any();
     }
 }

@@ -48,7 +48,12 @@ impl SimDisk {
         let (mut state, verdict) = self.begin(kind, call, &path.to_string_lossy().into(), (0, 0))?;
         match verdict {
             Verdict::Fail(trouble) => Err(trouble.error()),
-            Verdict::CrashWithin => run(&mut state).and_then(|_| crashed()),
+            Verdict::CrashWithin => {
+                let done = run(&mut state);
+                // What it made may let go of something here when it is dropped.
+                drop(state);
+                done.and_then(|_| crashed())
+            }
             _ => run(&mut state),
         }
     }

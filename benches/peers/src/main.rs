@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use engines::Kind;
 use measure::{Ctx, Row};
 
 const USAGE: &str = "\
@@ -24,7 +25,9 @@ tidelog-peers list                     the rows
   --quick          a short run of every row, kept apart from full ones
   --seconds S      how long one engine is measured in one round
   --rounds N       rounds
-  --entries N      entries of the row `long`";
+  --entries N      entries of the row `long`
+  --engine NAME    measure this engine alone (may be repeated): to look at it with a profiler
+  --scratch DIR    where stores are made (default: in the target directory)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -69,7 +72,7 @@ fn usage() -> ExitCode {
 fn options(args: &[String]) -> Option<(Ctx, Vec<String>)> {
     let quick = args.iter().any(|arg| arg == "--quick");
     let (seconds, rounds, entries) = if quick { (1.5, 2, 1_000_000) } else { (8.0, 3, 40_000_000) };
-    let mut ctx = Ctx { scratch: target().join("scratch"), quick, seconds, rounds, entries };
+    let mut ctx = Ctx { scratch: target().join("scratch"), quick, seconds, rounds, entries, only: Vec::new() };
     let mut names = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -77,6 +80,11 @@ fn options(args: &[String]) -> Option<(Ctx, Vec<String>)> {
             "--quick" => {}
             "--seconds" => ctx.seconds = args.next()?.parse().ok()?,
             "--rounds" => ctx.rounds = args.next()?.parse().ok()?,
+            "--engine" => {
+                let name = args.next()?;
+                ctx.only.push(Kind::ALL.into_iter().find(|kind| kind.name() == name.as_str())?);
+            }
+            "--scratch" => ctx.scratch = PathBuf::from(args.next()?).join("tidelog-peers"),
             "--entries" => ctx.entries = args.next()?.parse().ok()?,
             name if rows::ROWS.iter().any(|(row, _)| *row == name) => names.push(name.to_owned()),
             _ => return None,
@@ -139,7 +147,7 @@ fn load(dir: &Path) -> Vec<Row> {
 }
 
 /// `peers` in cargo's target directory, where this program lies too.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     let exe = std::env::current_exe().expect("this program");
     exe.ancestors().nth(2).expect("a target directory").join("peers")
 }

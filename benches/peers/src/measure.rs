@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::engines::{Kind, redis};
 use serde::{Deserialize, Serialize};
 
 /// How a row is run.
@@ -16,9 +17,17 @@ pub struct Ctx {
     pub rounds: usize,
     /// Entries of the long run.
     pub entries: u64,
+    /// The engines to measure; none: all.
+    pub only: Vec<Kind>,
 }
 
 impl Ctx {
+    /// Those of `kinds` that are to be measured here: Redis only where it is installed.
+    pub fn engines(&self, kinds: &[Kind]) -> Vec<Kind> {
+        let wanted = |kind: &Kind| self.only.is_empty() || self.only.contains(kind);
+        kinds.iter().copied().filter(wanted).filter(|kind| *kind != Kind::Redis || redis::installed()).collect()
+    }
+
     /// An empty directory's path; what was there is removed, and the disk is at rest.
     pub fn fresh(&self, name: &str) -> PathBuf {
         let dir = self.scratch.join(name);
@@ -47,8 +56,10 @@ impl Ctx {
                 order.reverse();
             }
             for at in order {
+                let (begun, used) = (Instant::now(), cpu_seconds());
                 let value = measure(what[at]);
-                eprintln!("    {}: {}", series[at].engine, number(value));
+                let (took, used) = (begun.elapsed().as_secs_f64(), cpu_seconds() - used);
+                eprintln!("    {}: {} (in {took:.1} s, {used:.1} s of processor)", series[at].engine, number(value));
                 series[at].values.push(value);
             }
         }
@@ -94,6 +105,14 @@ pub fn written_bytes() -> u64 {
     let io = std::fs::read_to_string("/proc/self/io").expect("Linux tells");
     let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("it tells this");
     line.parse().expect("a number")
+}
+
+/// Seconds of processor time that all threads of this process have used.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields follow the name").split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
+    (ticks(11) + ticks(12)) / 100.0
 }
 
 /// A number of /proc/self/status, in bytes.

@@ -57,6 +57,9 @@ pub fn today() -> String {
 pub fn command(ctx: &Ctx, row: &str) -> String {
     match (row, ctx.quick) {
         ("long", _) => format!("make peers-long ENTRIES={}", ctx.entries),
+        _ if !ctx.scratch.starts_with(crate::target()) => {
+            format!("tidelog-peers run --scratch {} {row}", ctx.scratch.display())
+        }
         (_, true) => format!("QUICK=1 make peers ROWS={row}"),
         _ => format!("make peers ROWS={row}"),
     }

@@ -10,8 +10,9 @@ pub const BATCH: usize = 100;
 pub const DATASETS: u32 = 1_000;
 /// Entities of a dataset, unless a row says otherwise.
 pub const ENTITIES: u32 = 200;
-/// Different payloads.
+/// Different payloads; a generator for one of many threads makes do with fewer.
 const PAYLOADS: usize = 1 << 15;
+const FEW_PAYLOADS: usize = 1 << 8;
 const TEXT: &[u8] = b"{\"kind\":\"event\",\"title\":\"a weekly meeting\"} ";
 
 /// One change. Names are looked up by number in [`Names`], so that no engine pays for making them.
@@ -75,8 +76,17 @@ pub struct Generator {
 
 impl Generator {
     pub fn new(seed: u64, datasets: u32, entities: u32) -> Generator {
+        Generator::with(seed, datasets, entities, PAYLOADS)
+    }
+
+    /// One of many.
+    pub fn small(seed: u64) -> Generator {
+        Generator::with(seed, DATASETS, ENTITIES, FEW_PAYLOADS)
+    }
+
+    fn with(seed: u64, datasets: u32, entities: u32, payloads: usize) -> Generator {
         let mut rng = Rng(seed);
-        let payloads = (0..PAYLOADS).map(|_| payload(&mut rng)).collect();
+        let payloads = (0..payloads).map(|_| payload(&mut rng)).collect();
         let bits = u64::from(datasets) * u64::from(entities);
         Generator { rng, datasets, entities, payloads, created: vec![0; (bits / 64 + 1) as usize] }
     }
@@ -98,7 +108,7 @@ impl Generator {
         let word = &mut self.created[(bit / 64) as usize];
         let create = *word & (1 << (bit % 64)) == 0;
         *word |= 1 << (bit % 64);
-        let payload = self.payloads[self.rng.below(PAYLOADS as u64) as usize].clone();
+        let payload = self.payloads[self.rng.below(self.payloads.len() as u64) as usize].clone();
         Change { dataset, entity, create, payload }
     }
 

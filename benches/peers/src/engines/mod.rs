@@ -56,6 +56,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All but the raw file, which has nothing to read from.
+    pub const READERS: [Kind; 7] =
+        [Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall, Kind::Redb, Kind::Sqlite, Kind::Redis];
+
     pub const ALL: [Kind; 8] = [
         Kind::Raw,
         Kind::Tidelog,
@@ -78,16 +82,6 @@ impl Kind {
             Kind::Sqlite => "SQLite",
             Kind::Redis => "Redis Streams",
         }
-    }
-
-    /// The engines that read too; Redis where its server is installed.
-    pub fn readers() -> Vec<Kind> {
-        Kind::writers().into_iter().filter(|kind| *kind != Kind::Raw).collect()
-    }
-
-    /// All that append.
-    pub fn writers() -> Vec<Kind> {
-        Kind::ALL.into_iter().filter(|kind| *kind != Kind::Redis || redis::installed()).collect()
     }
 
     pub fn open(self, dir: &Path, names: &Arc<Names>) -> Box<dyn Engine> {

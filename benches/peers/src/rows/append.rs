@@ -43,7 +43,7 @@ pub fn durable(ctx: &Ctx) -> Row {
     let batches = Generator::usual(1).batches((ctx.seconds * 900_000.0) as u64 + 100_000);
     let mut stalled = 0;
     let series = ctx.rounds(
-        &Kind::writers(),
+        &ctx.engines(&Kind::ALL),
         |kind| kind.name().into(),
         |kind| {
             let (per_second, stalled_ms) = append_for(ctx, kind, &names, &batches, true);
@@ -65,7 +65,7 @@ pub fn buffered(ctx: &Ctx) -> Row {
     let names = usual_names();
     let entries = ctx.size(10_000_000, 1_000_000);
     let batches = Generator::usual(1).batches(entries);
-    let kinds = [Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall];
+    let kinds = ctx.engines(&[Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall]);
     let mut stalled = 0;
     let series = ctx.rounds(
         &kinds,
@@ -101,7 +101,7 @@ pub fn buffered(ctx: &Ctx) -> Row {
 
 pub fn single(ctx: &Ctx) -> Row {
     let names = usual_names();
-    let kinds: Vec<Kind> = Kind::writers().into_iter().filter(|kind| *kind != Kind::Raw).collect();
+    let kinds = ctx.engines(&Kind::READERS);
     let series = ctx.rounds(
         &kinds,
         |kind| kind.name().into(),
@@ -131,7 +131,7 @@ fn from_threads(ctx: &Ctx, engine: &dyn Engine) -> f64 {
     let (done, limit) = (AtomicU64::new(0), Duration::from_secs_f64(ctx.seconds));
     let changes: Vec<Vec<Change>> = (0..THREADS)
         .map(|thread| {
-            let mut generator = Generator::usual(thread);
+            let mut generator = Generator::small(thread);
             (0..(ctx.seconds * 8_000.0) as usize + 1_000).map(|_| generator.change()).collect()
         })
         .collect();

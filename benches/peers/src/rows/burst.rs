@@ -23,7 +23,7 @@ fn size(kind: Kind) -> usize {
 pub fn submit(ctx: &Ctx) -> Row {
     let names = Arc::new(Names::new(DATASETS, ENTITIES));
     let batches = Generator::usual(1).batches(burst(MEMORY) + 2_000);
-    let kinds = [Kind::Raw, Kind::Tidelog, Kind::TidelogDefault];
+    let kinds = ctx.engines(&[Kind::Raw, Kind::Tidelog, Kind::TidelogDefault]);
     let series = ctx.rounds(
         &kinds,
         |kind| kind.name().into(),
@@ -90,7 +90,7 @@ fn raw_in_flight(raw: &raw::Raw, batches: &[Vec<Change>]) {
 pub fn buffered(ctx: &Ctx) -> Row {
     let names = Arc::new(Names::new(DATASETS, ENTITIES));
     let batches = Generator::usual(1).batches(burst(MEMORY) + 2_000);
-    let kinds = [Kind::Raw, Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall];
+    let kinds = ctx.engines(&[Kind::Raw, Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall]);
     let series = ctx.rounds(
         &kinds,
         |kind| kind.name().into(),

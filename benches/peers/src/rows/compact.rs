@@ -60,7 +60,7 @@ pub fn cost_on_appends(ctx: &Ctx) -> Row {
 /// The same number of entries to drop, out of a log and out of one ten times as long.
 pub fn proportion(ctx: &Ctx) -> Row {
     let names = Arc::new(Names::new(DATASETS, ENTITIES));
-    let small = ctx.size(400_000, 200_000);
+    let small = ctx.size(400_000, 60_000);
     let mut row =
         Row::new("one compaction that drops as much, by the log's size", "bytes per dropped entry", Vec::new());
     let mut costs = Vec::new();

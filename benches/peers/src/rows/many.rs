@@ -10,7 +10,7 @@ use crate::workload::{BATCH, Change, Generator, Hash, Names, Rng};
 const ROUNDS: u64 = 2;
 
 pub fn many(ctx: &Ctx) -> Row {
-    let datasets = ctx.size(1_000_000, 100_000) as u32;
+    let datasets = ctx.size(1_000_000, 30_000) as u32;
     let names = Arc::new(Names::new(datasets, 1));
     let mut generator = Generator::new(1, datasets, 1);
     let order = |round: u64, n: u32| ((u64::from(n) * 7_368_787 + round * 41) % u64::from(datasets)) as u32;
@@ -21,7 +21,7 @@ pub fn many(ctx: &Ctx) -> Row {
     let mut pages = Vec::new();
     let mut memory = Vec::new();
     let mut hashes = Vec::new();
-    let kinds = [Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall];
+    let kinds = ctx.engines(&[Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall]);
     let mut appends = Vec::new();
     for kind in kinds {
         let dir = ctx.fresh("many");
@@ -50,8 +50,10 @@ pub fn many(ctx: &Ctx) -> Row {
     assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "the engines read different entries");
     let mut row = Row::new("many datasets, one entry each per round: durable append", "entries/s", appends);
     row.ratio("RocksDB", 1.0);
-    let ratio = pages[0].median() / pages[2].median();
-    row.goals.push(Goal::at_least("pages/s, Tidelog / RocksDB", ratio, 1.0));
+    let page = |kind: Kind| pages.iter().find(|one| one.engine == kind.name()).map(Series::median);
+    if let (Some(ours), Some(theirs)) = (page(Kind::Tidelog), page(Kind::Rocks)) {
+        row.goals.push(Goal::at_least("pages/s, Tidelog / RocksDB", ours / theirs, 1.0));
+    }
     for (kind, budget) in [(Kind::Tidelog, MEMORY), (Kind::TidelogDefault, DEFAULT_MEMORY)] {
         let grown = memory.iter().find(|(measured, _)| *measured == kind).map_or(0, |(_, grown)| *grown);
         let what = format!("{}: memory / budget", kind.name());

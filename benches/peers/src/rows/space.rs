@@ -11,7 +11,7 @@ use crate::workload::{BATCH, Change, DATASETS, Generator, Names, PAYLOAD, Rng};
 const VERSIONS: u32 = 5;
 
 pub fn space(ctx: &Ctx) -> Row {
-    let entities = ctx.size(200, 50) as u32;
+    let entities = ctx.size(200, 20) as u32;
     let names = Arc::new(Names::new(DATASETS, entities));
     let changes = changes(entities);
     let payload = (changes.len() * PAYLOAD) as f64;
@@ -33,7 +33,7 @@ pub fn space(ctx: &Ctx) -> Row {
         remove(&dir);
     }
     let peers = [Kind::Rocks, Kind::Fjall, Kind::Redb, Kind::Sqlite, Kind::Redis];
-    for kind in peers.into_iter().filter(|kind| Kind::readers().contains(kind)) {
+    for kind in ctx.engines(&peers) {
         let dir = ctx.fresh("space");
         let engine = kind.open(&dir, &names);
         changes.chunks(BATCH).for_each(|batch| engine.append(batch, false));

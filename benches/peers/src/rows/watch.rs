@@ -103,7 +103,7 @@ pub fn watch(ctx: &Ctx) -> Row {
     for dataset in 0..DATASETS {
         commit(&engine, dataset);
     }
-    let commits = ctx.size(2_000, 500);
+    let commits = ctx.size(2_000, 200);
     let alone = commit_us(&engine, commits);
     let (latencies, per_wake) = wakes(&engine, &timed, commits);
     let others: Vec<Watch> = (0..WATCHERS).map(|n| watcher(&engine, 1 + n % (DATASETS - 1))).collect();

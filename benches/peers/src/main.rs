@@ -19,7 +19,8 @@ use measure::{Ctx, Row};
 
 const USAGE: &str = "\
 tidelog-peers run [OPTIONS] [ROW]...   measure these rows, or all but `long`
-tidelog-peers report [--quick] [DIR]   write DIR/performance.md (default: docs) and the plots from what was measured
+tidelog-peers report [--quick] [DIR]   write DIR/performance.md and the plots from what was measured (default: docs, of
+                                       short runs the target directory)
 tidelog-peers list                     the rows
 
   --quick          a short run of every row, kept apart from full ones
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
         },
         Some("report") => {
             let quick = rest.iter().any(|arg| arg == "--quick");
-            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+            // A short run's figures are not for the project's page.
+            let docs = if quick { target() } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs") };
             let dir = rest.iter().find(|arg| *arg != "--quick").map_or(docs, PathBuf::from);
             report::write(&load(&results(quick)), &dir);
             ExitCode::SUCCESS

@@ -133,6 +133,9 @@ fn row(ctx: &Ctx, name: &str) {
         eprintln!("  {}: {value}, {than} {bound}: {verdict}", goal.what);
     }
     row.notes.iter().for_each(|note| eprintln!("  {note}"));
+    if !ctx.only.is_empty() {
+        return;
+    }
     let dir = results(ctx.quick);
     std::fs::create_dir_all(&dir).expect("a directory for results");
     let json = serde_json::to_string_pretty(&row).expect("a row is JSON");

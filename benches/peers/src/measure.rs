@@ -86,7 +86,10 @@ pub fn rate(seconds: f64, mut step: impl FnMut() -> Option<u64>) -> f64 {
     done as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// Bytes of a directory's files, as allocated on disk.
+/// Logs that an engine writes before its tables: of a size that settings give, not the data.
+const LOGS: [&str; 2] = ["log", "jnl"];
+
+/// Bytes of a directory's files, as allocated on disk, logs left out.
 pub fn disk_bytes(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(files) = std::fs::read_dir(dir) else { return 0 };
@@ -94,6 +97,7 @@ pub fn disk_bytes(dir: &Path) -> u64 {
         .flatten()
         .map(|file| match file.metadata() {
             Ok(meta) if meta.is_dir() => disk_bytes(&file.path()),
+            Ok(_) if file.path().extension().is_some_and(|end| LOGS.iter().any(|log| end == *log)) => 0,
             Ok(meta) => meta.blocks() * 512,
             Err(_) => 0,
         })

@@ -2,7 +2,8 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench clean
+.PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench peers \
+  peers-long clean
 
 # The repository whose history `make history` records.
 REPO ?= $(CURDIR)
@@ -15,6 +16,11 @@ SECONDS ?= 60
 # Which goal of docs/reliability.md `make torture` runs, and for how long.
 GOAL ?= 1
 MINUTES ?= 10
+# `make peers`: anything here makes it a short run that leaves docs/performance.md alone; the rows to measure (none: all).
+QUICK ?=
+ROWS ?=
+# How many entries `make peers-long` appends.
+ENTRIES ?= 40000000
 
 export PATH := $(HOME)/.cargo/bin:$(HOME)/.cache/tidelog/bin:$(PATH)
 
@@ -28,9 +34,10 @@ export CC = $(if $(shell command -v ccache),ccache cc,cc)
 endif
 
 help: ## This list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
-	@echo '  Variables: REPO=path and DATA=dir for history, PROFILE=release, SECONDS=60 for fuzz, GOAL=n and MINUTES=m for torture.'
+	@echo '  Variables: REPO=path and DATA=dir for history, PROFILE=release, SECONDS=60 for fuzz,'
+	@echo '  GOAL=n and MINUTES=m for torture, QUICK=1 and ROWS="durable scan" for peers, ENTRIES=40000000 for peers-long.'
 
 setup: ## Install what the build needs and is missing (Debian packages)
 	@scripts/setup
@@ -83,6 +90,17 @@ fuzz: setup ## Run each fuzz target for SECONDS (needs a nightly compiler)
 
 bench: setup ## Run the benchmarks
 	cargo bench --all-features
+
+# Its own package: nobody who builds the library builds its peers.
+PEERS = CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target) cargo run --release --manifest-path benches/peers/Cargo.toml --
+
+peers: setup ## Measure beside RocksDB, fjall, redb, SQLite and Redis (an hour; QUICK=1: ten minutes)
+	$(PEERS) run $(if $(QUICK),--quick) $(ROWS)
+	$(PEERS) report $(if $(QUICK),--quick)
+
+peers-long: setup ## The long run: ENTRIES entries, Tidelog alone
+	$(PEERS) run --entries $(ENTRIES) long
+	$(PEERS) report
 
 clean: ## Remove what cargo built
 	cargo clean

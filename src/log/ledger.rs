@@ -1,7 +1,8 @@
 //! The ledger: the one small file that says what the rest of the store is. Two slots are written in turn, so that a
 //! torn write costs the newer state only, which nobody was told of yet.
 
-use std::io;
+mod replace;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ use crate::options::SyncKeys;
 use crate::planted::{Bug, planted};
 use crate::types::Finding;
 use crate::vfs::{Vfs, VfsFile, is_full, read_exact_at, write_all_at};
+use replace::{NEW_NAME, put_in_place, write_beside};
 
 /// The newest format of a store that this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
 
 const FILE_NAME: &str = "ledger";
-const NEW_NAME: &str = "ledger.new";
 const MAGIC: [u8; 8] = *b"TIDELEDG";
 const SLOT_LEN: usize = 4096;
 const HEADER_LEN: usize = 32;
@@ -278,27 +279,6 @@ impl Ledger {
             Error::Io { what, source }
         })
     }
-}
-
-/// Writes a ledger of two slots with successive numbers beside the one that is there.
-fn write_beside(vfs: &dyn Vfs, dir: &Path, state: &LedgerState, seq: u64) -> io::Result<Arc<dyn VfsFile>> {
-    let new = dir.join(NEW_NAME);
-    if vfs.exists(&new)? {
-        vfs.remove(&new)?;
-    }
-    let file = vfs.create_new(&new)?;
-    for seq in [seq, seq.saturating_add(1)] {
-        let slot = encode_slot(state, seq).map_err(|Malformed(why)| io::Error::other(why))?;
-        write_all_at(&*file, &slot, slot_offset(seq))?;
-    }
-    Ok(file)
-}
-
-/// Makes it the ledger: wholly or not at all, and durably.
-fn put_in_place(vfs: &dyn Vfs, dir: &Path, file: &dyn VfsFile) -> io::Result<()> {
-    file.sync_all()?;
-    vfs.rename(&dir.join(NEW_NAME), &Ledger::path(dir))?;
-    vfs.sync_dir(dir)
 }
 
 /// A slot as it was read.

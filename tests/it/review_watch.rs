@@ -27,9 +27,11 @@ fn a_waker_may_drop_the_watcher() {
     assert!(watch.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     *dropping.0.lock().expect("no panic under the lock") = Some(watch);
     let (sender, receiver) = channel();
-    std::thread::spawn(move || {
+    let committing = std::thread::spawn(move || {
         put(&engine, "d", "e", "x");
         sender.send(engine.metrics().watchers)
     });
     assert_eq!(receiver.recv_timeout(PATIENCE / 4).expect("the commit goes through"), 0);
+    // It closes the store, which must not happen while the process ends.
+    committing.join().expect("no panic").expect("it is listened to");
 }

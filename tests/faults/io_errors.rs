@@ -73,6 +73,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
 #[test]
 fn every_nth_operation_fails() {
     let mut suite = Suite::begin("every n-th operation fails", "8, 11, 20");
-    run(0..4, &mut suite);
+    // Every operation of one script.
+    run(0..STEP, &mut suite);
     suite.finish();
 }

@@ -54,6 +54,6 @@ fn what_recovery_serves_survives_a_power_cut() {
         return skip(name, "6, 20", &reason);
     }
     let mut suite = Suite::begin(name, "6, 20");
-    run(0..100, &mut suite);
+    run(0..200, &mut suite);
     suite.finish();
 }

@@ -21,7 +21,9 @@ use parking_lot::Mutex;
 
 pub use ledger::{CleanEnd, Ledger, LedgerState, Upto};
 pub use options::{AppendError, LogOptions, NewFrame};
-pub use recovery::{Recovery, Sound};
+#[cfg(any(test, feature = "testing"))]
+pub use recovery::Recovery;
+pub use recovery::Sound;
 pub use segment::{FIRST_FRAME, SegmentHeader};
 pub use sync::SyncPoint;
 pub use verify::scan_readonly;

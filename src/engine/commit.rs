@@ -53,8 +53,9 @@ pub struct Commits {
     pub writer: Mutex<Writer>,
     /// Signalled when a tail was sealed, or sealing failed, or the engine stops.
     pub room: Condvar,
-    sync: Mutex<()>,
     written: Mutex<Written>,
+    /// Signalled when a sync ended, well or not.
+    synced: Condvar,
     background: Mutex<Background>,
     wake_background: Condvar,
 }
@@ -75,8 +76,8 @@ impl Commits {
             idle: Condvar::new(),
             writer: Mutex::new(Writer { log, next_key, last_time_ms }),
             room: Condvar::new(),
-            sync: Mutex::new(()),
             written: Mutex::new(Written::new(point, end, last_key)),
+            synced: Condvar::new(),
             background: Mutex::default(),
             wake_background: Condvar::new(),
         }
@@ -177,7 +178,8 @@ impl Commits {
                 Ok(Some(admission)) => admitted.push(Admitted { request, admission }),
                 Ok(None) if planted(Bug::ConflictBeforeSync) => request.answer(refusal(core, &request)),
                 Ok(None) => {
-                    refused.push(Waiting { answer: refusal(core, &request), request, wrote: false, heads: Vec::new() })
+                    let (answer, upto) = (refusal(core, &request), writer.log.end());
+                    refused.push(Waiting { request, answer, wrote: false, heads: Vec::new(), upto });
                 }
                 Err(error) => request.answer(Err(error)),
             }

@@ -21,6 +21,8 @@ pub(super) struct Written {
     last_key: u64,
     pub(super) synced: LogPos,
     waiting: Vec<Waiting>,
+    /// Whether a thread is at it: one at a time.
+    syncing: bool,
 }
 
 /// A request to answer after the sync that covers it.
@@ -30,11 +32,31 @@ pub(super) struct Waiting {
     /// Whether it wrote something: a failed sync makes its outcome unknown.
     pub(super) wrote: bool,
     pub(super) heads: Vec<(Bytes, u64)>,
+    /// Where the log ended when it began to wait.
+    pub(super) upto: LogPos,
 }
 
 impl Written {
     pub(super) fn new(point: SyncPoint, end: LogPos, last_key: u64) -> Written {
-        Written { point, end, last_key, synced: end, waiting: Vec::new() }
+        Written { point, end, last_key, synced: end, waiting: Vec::new(), syncing: false }
+    }
+
+    /// What need not wait any more: refusals that depend on nothing that is not synced.
+    fn take_synced(&mut self) -> Vec<Waiting> {
+        let (synced, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.upto <= self.synced);
+        self.waiting = waiting;
+        synced
+    }
+}
+
+/// The turn to sync. It passes on also if the thread that has it panics.
+struct Turn<'a>(&'a Commits);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.written.lock().syncing = false;
+        self.0.synced.notify_all();
     }
 }
 
@@ -62,9 +84,9 @@ impl Commits {
                 someone_waits = true;
             }
             written.last_key = commit.last.get();
-            written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads });
+            written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads, upto: end });
         }
-        written.waiting.extend(refused);
+        written.waiting.extend(refused.into_iter().map(|refused| Waiting { upto: end, ..refused }));
         (written.point, written.end) = (writer.log.sync_point(), end);
         if planted(Bug::VisibleBeforeSync) {
             core.publish(written.last_key);
@@ -77,41 +99,48 @@ impl Commits {
     }
 
     /// Syncs the log up to `end` at least, publishes what that makes visible, and answers all who waited for it.
+    ///
+    /// Of the threads that wrote while a sync ran, one does the next, for all of them; who was covered by that sync does
+    /// not wait for another.
     pub fn sync_upto(&self, core: &Core, end: LogPos) {
-        let turn = self.sync.lock();
         let mut written = self.written.lock();
-        if core.poison.get().is_some() {
-            drop(written);
-            return self.fail_waiting(core);
-        }
-        if written.synced >= end && written.waiting.is_empty() {
-            return;
-        }
-        let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
-        let waiting = std::mem::take(&mut written.waiting);
-        let needed = written.synced < target;
-        drop(written);
-        if needed {
-            let unbroken = Unbroken::begin(core);
-            let synced = point.sync();
-            unbroken.end();
-            if let Err(error) = synced {
-                if !planted(Bug::SyncFailureForgotten) {
-                    core.poison(&format!("syncing the log: {error}"));
-                }
-                fail(core, waiting);
+        loop {
+            if core.poison.get().is_some() {
+                drop(written);
                 return self.fail_waiting(core);
             }
-            core.metrics.syncs.fetch_add(1, Ordering::Relaxed);
-            self.written.lock().synced = target;
-            core.publish(last_key);
+            if written.synced >= end {
+                let due = written.take_synced();
+                drop(written);
+                return answer(core, due);
+            }
+            if !written.syncing {
+                break;
+            }
+            self.synced.wait(&mut written);
         }
+        written.syncing = true;
+        let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
+        let waiting = std::mem::take(&mut written.waiting);
+        drop(written);
+        let turn = Turn(self);
+        let unbroken = Unbroken::begin(core);
+        let synced = point.sync();
+        unbroken.end();
+        if let Err(error) = synced {
+            if !planted(Bug::SyncFailureForgotten) {
+                core.poison(&format!("syncing the log: {error}"));
+            }
+            drop(turn);
+            fail(core, waiting);
+            return self.fail_waiting(core);
+        }
+        core.metrics.syncs.fetch_add(1, Ordering::Relaxed);
+        core.publish(last_key);
+        self.written.lock().synced = target;
         // Whoever is woken may commit at once, on this very thread.
         drop(turn);
-        for Waiting { request, answer, heads, .. } in waiting {
-            request.answer(answer);
-            core.wake(&heads);
-        }
+        answer(core, waiting);
     }
 
     /// Syncs everything written so far.
@@ -123,6 +152,13 @@ impl Commits {
     pub(super) fn fail_waiting(&self, core: &Core) {
         let waiting = std::mem::take(&mut self.written.lock().waiting);
         fail(core, waiting);
+    }
+}
+
+fn answer(core: &Core, waiting: Vec<Waiting>) {
+    for Waiting { request, answer, heads, .. } in waiting {
+        request.answer(answer);
+        core.wake(&heads);
     }
 }
 

@@ -83,7 +83,12 @@ pub fn steps(store: &Store, ids: &[u64], policy: &Policy, report: &mut Compactio
     let mut changes = store.changes(0);
     let (mut done, mut sum) = (Vec::with_capacity(ids.len()), CompactionReport::default());
     for id in ids {
-        done.push(step(store, &pool, &mut changes, *id, policy, &mut sum)?);
+        match step(store, &pool, &mut changes, *id, policy, &mut sum) {
+            Ok(one) => done.push(one),
+            // One that is damaged does not undo the others.
+            Err(_) if !done.is_empty() => return steps(store, &ids[..done.len()], policy, report),
+            Err(error) => return Err(error),
+        }
         if changes.len_bytes() >= BATCH_BYTES || sum.bytes_read >= STEP_READ_BYTES {
             break;
         }

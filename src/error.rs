@@ -312,7 +312,7 @@ impl fmt::Display for Error {
             ),
             Error::Locked { dir } => write!(
                 f,
-                "{} is open in another process; nothing was changed, close that one or use its server",
+                "{} is open in another process; nothing was changed: one process at a time can open a store, also for reading",
                 dir.display()
             ),
             Error::Evicted { consumer, floor } => write!(

@@ -24,7 +24,8 @@ impl Step<'_, '_, '_> {
             if meta.deletes == 0 && !has_history {
                 continue;
             }
-            if self.is_full() {
+            // Not before something was dropped: the next step begins where this one does.
+            if self.dead.len() > 0 && self.is_full() {
                 return Ok(());
             }
             let chunk = snapshot.read_chunk(id, meta.last)?;

@@ -24,6 +24,9 @@ const COPY_BYTES: u64 = 1 << 20;
 pub fn backup(core: &Core, dest: PathBuf) -> Result<BackupReport> {
     seal_pending(core)?;
     let vfs = &*core.options.vfs;
+    if dest.starts_with(&core.dir) {
+        return Err(Error::invalid(format!("{} lies within the store: back up to another place", dest.display())));
+    }
     create_new_dir(vfs, &dest)?;
     let copied = copy(core, &dest);
     if copied.is_err() {

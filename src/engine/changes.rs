@@ -252,10 +252,10 @@ impl Reader<'_, '_> {
     }
 
     fn take_tail(&mut self, mut entry: Entry, successor: Option<u64>) -> Result<bool> {
-        let (pin, id, key) = (self.pin, self.dataset.id, entry.key.get());
+        let (pin, dataset, key) = (self.pin, self.dataset, entry.key.get());
         let facts = Facts { key, is_delete: entry.op == Op::Delete, successor };
         let lookup = &mut self.lookup;
-        let verdict = self.window.judge(self.rules, &facts, || pin.born(lookup, id, &entry.entity, key))?;
+        let verdict = self.window.judge(self.rules, &facts, || pin.born(lookup, dataset, &entry.entity, key))?;
         let size = entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len);
         self.take(key, verdict, size, |new| {
             entry.new = new;

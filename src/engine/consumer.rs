@@ -68,7 +68,9 @@ pub fn ack(core: &Core, consumer: &str, name: &[u8], upto: SyncKey) -> Result<Sy
         return Err(Stale { reason, dataset: name.to_vec(), position, floor: 0 }.into());
     }
     let before = acked(&pin, &dataset, consumer.as_bytes())?;
+    // Nothing is held while a commit is waited for.
     drop(pin);
+    drop(store);
     let now = Acked { position: upto.get(), bound: 0 };
     let now = before.map_or(now, |before| now.onto(before));
     if before != Some(now) {
@@ -86,6 +88,7 @@ pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
         return Err(Error::NotFound { what: format!("consumer '{consumer}' of dataset '{}'", name.escape_ascii()) });
     }
     drop(pin);
+    drop(store);
     let (dataset, consumer) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(consumer.as_bytes()));
     let bytes = dataset.len() + consumer.len() + 64;
     core.commits.append(core, Work::RemoveConsumer { dataset, consumer }, Durability::Synced, bytes)?;

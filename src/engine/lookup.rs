@@ -48,7 +48,7 @@ fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entr
 
 /// Marks the first entry of a life.
 fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
-    let born = pin.born(&mut None, dataset.id, &entry.entity, entry.key.get())?;
+    let born = pin.born(&mut None, dataset, &entry.entity, entry.key.get())?;
     Ok(Entry { new: born.born == entry.key.get(), ..entry })
 }
 
@@ -85,7 +85,7 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<
     }
     let mut lookup = None;
     for entry in &mut newest_first {
-        entry.new = pin.born(&mut lookup, dataset.id, entity, entry.key.get())?.born == entry.key.get();
+        entry.new = pin.born(&mut lookup, &dataset, entity, entry.key.get())?.born == entry.key.get();
     }
     let left = limit - newest_first.len();
     if left > 0 {
@@ -218,7 +218,7 @@ impl Found {
     fn finish(mut self, pin: &Pin<'_>, dataset: &Dataset) -> Result<Vec<Entry>> {
         let mut lookup = None;
         for entry in self.entries.iter_mut().take_while(|entry| entry.key.get() > pin.sealed_upto) {
-            entry.new = pin.born(&mut lookup, dataset.id, &entry.entity, entry.key.get())?.born == entry.key.get();
+            entry.new = pin.born(&mut lookup, dataset, &entry.entity, entry.key.get())?.born == entry.key.get();
         }
         Ok(self.entries)
     }

@@ -3,6 +3,7 @@
 //! Seals come first, also between the steps of a long compaction, since appends may be waiting for them.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -106,8 +107,16 @@ enum Next {
     Nothing,
 }
 
-/// The thread.
+/// The thread. If it panics, nothing is written any more, and nobody waits for it.
 pub fn run(core: &Core) {
+    if catch_unwind(AssertUnwindSafe(|| work(core))).is_err() {
+        core.poison("the maintenance thread panicked");
+        core.jobs.stop();
+        core.commits.room.notify_all();
+    }
+}
+
+fn work(core: &Core) {
     let mut trimming_from = Instant::now();
     let mut wait = IDLE;
     let mut passed_over = BTreeSet::new();
@@ -258,10 +267,16 @@ fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
 /// The same for some datasets together, for as many of them as one batch takes.
 fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<Done>> {
     let tails = core.tails.pin();
-    if ids.iter().any(|id| tails.steers(*id)) {
-        drop(tails);
-        seal_all(core)?;
-    }
+    let steered = ids.iter().position(|id| tails.steers(*id));
+    drop(tails);
+    let ids = match steered {
+        Some(0) => {
+            seal_all(core)?;
+            &ids[..1]
+        }
+        Some(first) => &ids[..first],
+        None => ids,
+    };
     ready(core, 0)?;
     compact::steps(&core.store(), ids, &policy(core), report)
 }
@@ -339,6 +354,7 @@ fn compact_fully(core: &Core, mut ids: Vec<u64>, report: &mut CompactionReport) 
         if let Some(last) = done.last() {
             core.metrics.grace_held_bytes.store(last.held_bytes, Ordering::Relaxed);
         }
+        report.held_back += done.iter().filter(|done| done.held_bytes > 0 && !done.more).count() as u64;
         let stepped: Vec<u64> = ids.drain(..done.len()).collect();
         ids.extend(stepped.into_iter().zip(&done).filter(|(_, done)| done.more).map(|(id, _)| id));
         seal_pending(core)?;

@@ -19,6 +19,8 @@ mod prepare;
 mod read_calls;
 mod request;
 mod tails;
+#[cfg(test)]
+mod tests;
 mod time;
 mod upkeep_calls;
 mod watch;

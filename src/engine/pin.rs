@@ -149,16 +149,23 @@ impl<'a> Pin<'a> {
     /// these keys and knows nothing, an older life may be forgotten: the answer is then the safe one.
     ///
     /// Who asks for many entries keeps `lookup` for the next one.
-    pub fn born<'p>(&'p self, lookup: &mut Option<EntityLookup<'p>>, id: u64, entity: &[u8], key: u64) -> Result<Born> {
+    pub fn born<'p>(
+        &'p self,
+        lookup: &mut Option<EntityLookup<'p>>,
+        dataset: &Dataset,
+        entity: &[u8],
+        key: u64,
+    ) -> Result<Born> {
+        let (id, floor) = (dataset.id, dataset.record.floor);
         let home = self.tails.oldest_first().rev().find(|tail| tail.base() <= key);
-        let known = home.and_then(|tail| tail.read().datasets.get(&id).and_then(|part| part.born(key)));
+        let known = home.and_then(|tail| tail.read().datasets.get(&id).and_then(|part| part.born(key, floor)));
         if let Some(known) = known {
             return Ok(known);
         }
         let lookup = lookup.get_or_insert_with(|| self.snapshot.entity_lookup());
         let born = self.find_born(lookup.seek(id, entity, key)?, id, entity, key)?;
         if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id)) {
-            part.set_born(key, born);
+            part.set_born(key, born, floor);
         }
         Ok(born)
     }

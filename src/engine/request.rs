@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -68,7 +69,8 @@ impl Request {
         drop(slot);
         self.changed.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            // A waker is the caller's code, and others wait behind it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 

@@ -146,6 +146,7 @@ impl Sound {
         let Sound { log_dir, dir, options, ledger, verdict } = self;
         let (found, scan, clean, recovered) = match verdict {
             Verdict::New(state) => {
+                ledger.lock().refresh(&*log_dir.vfs)?;
                 let (last_key, next_key, time_ms) = (0, state.lease.max(1), state.time_ms);
                 let recovery = Recovery { last_key, next_key, time_ms, lineage_changed: false, cut: None };
                 return Ok((Log::create(log_dir.vfs, &dir, options, ledger)?, recovery));

@@ -55,8 +55,16 @@ impl Index {
         }
         let (vfs, dir) = (store.vfs.clone(), store.dir().to_path_buf());
         // At once, not when there is room again: closing waits while RocksDB sleeps for a second over its failure.
-        if !store.is_read_only() {
-            drop(store);
+        let read_only = store.is_read_only();
+        if !read_only {
+            // Its compactions would delete files that the next opening counts on.
+            store.kv.stop();
+        }
+        drop(store);
+        if !read_only {
+            // For a while only, beside the one that is closed.
+            let options =
+                &StoreOptions { memory: options.memory / 4, cache_bytes: options.cache_bytes / 4, ..*options };
             self.replace(Store::open_read_only(&vfs, &dir, options, at_least)?)?;
         }
         self.get().check_room(more)?;

@@ -89,6 +89,13 @@ impl Kv {
         }
     }
 
+    /// Ends all work in the background, for good. Reads go on.
+    pub(super) fn stop(&self) {
+        if let Some(db) = self.rocks() {
+            db.cancel_all_background_work(true);
+        }
+    }
+
     /// One of RocksDB's figures; 0 where there is none.
     pub(super) fn number(&self, family: Family, property: &str) -> u64 {
         let number = self.rocks().map(|db| db.property_int_value_cf(&handle(db, family), property));

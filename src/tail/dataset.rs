@@ -70,8 +70,10 @@ pub struct TailDataset {
     pub retention: Versioned<Option<Retention>>,
     entries: Vec<TailEntry>,
     /// Of each entry, when its life began, once a reader had to ask the index store: 0 until then. What comes before an
-    /// entry never changes, so neither does the answer.
+    /// entry never changes, but that there was an older life is forgotten with its tombstone.
     born: Vec<AtomicU64>,
+    /// The highest floor under which a life was found that is not known to be another one's successor.
+    born_floor: AtomicU64,
     entities: HashMap<Bytes, Versions>,
 }
 
@@ -137,20 +139,23 @@ impl TailDataset {
         self.entries.get(from..to).unwrap_or_default()
     }
 
-    /// When the life of the entry at `key` began, if that was found before.
-    pub fn born(&self, key: u64) -> Option<Born> {
+    /// When the life of the entry at `key` began, if that was found before by someone who knew no tombstones that a
+    /// reader at this `floor` does not know.
+    pub fn born(&self, key: u64, floor: u64) -> Option<Born> {
         let at = self.entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
-        match self.born.get(at)?.load(Ordering::Relaxed) {
-            0 => None,
-            known => Some(Born { born: known >> 1, reborn: known & 1 == 1 }),
-        }
+        let known = self.born.get(at)?.load(Ordering::Acquire);
+        let born = Born { born: known >> 1, reborn: known & 1 == 1 };
+        (known != 0 && (born.reborn || self.born_floor.load(Ordering::Acquire) <= floor)).then_some(born)
     }
 
-    /// Remembers when the life of the entry at `key` began.
-    pub fn set_born(&self, key: u64, life: Born) {
+    /// Remembers when the life of the entry at `key` began, as a reader at `floor` found it.
+    pub fn set_born(&self, key: u64, life: Born, floor: u64) {
         let Ok(at) = self.entries.binary_search_by_key(&key, |entry| entry.key) else { return };
+        if !life.reborn {
+            self.born_floor.fetch_max(floor, Ordering::Release);
+        }
         if let (Some(born), Some(twice)) = (self.born.get(at), life.born.checked_mul(2)) {
-            born.store(twice | u64::from(life.reborn), Ordering::Relaxed);
+            born.store(twice | u64::from(life.reborn), Ordering::Release);
         }
     }
 

@@ -58,6 +58,9 @@ pub struct CompactionReport {
     pub tombstones_dropped: u64,
     /// Entries dropped by [`Keep::Window`](crate::Keep::Window).
     pub window_dropped: u64,
+    /// Datasets in which something over the caps was kept all the same, for readers under way
+    /// ([`Options::grace`](crate::Options::grace)) or for consumers.
+    pub held_back: u64,
     /// Chunks rewritten, merged or removed.
     pub chunks_rewritten: u64,
     /// Chunk bytes read.

@@ -87,13 +87,21 @@ pub enum Command {
     #[command(subcommand)]
     Consumer(Consumer),
     /// Drop now what retention does not keep
+    ///
+    /// What is younger than the grace is kept for readers under way, and what a consumer has not acknowledged for it.
     Compact {
         /// Only this one
         dataset: Option<OsString>,
+        /// How long entries are safe from retention [default: 15m]
+        #[arg(long, value_name = "DURATION", value_parser = age)]
+        grace: Option<Setting>,
     },
-    /// Check every byte of the store, changing nothing
+    /// Check the whole log and every row of the index by checksum and against each other, changing nothing
     Verify,
-    /// Copy the store into a directory that does not exist
+    /// Copy the store into a directory that does not exist, elsewhere
+    ///
+    /// It copies and does not check: `verify` does. On the same file system its larger files are links to the store's, so
+    /// keep a copy of it on another disk.
     Backup {
         /// The directory to make
         dest: PathBuf,

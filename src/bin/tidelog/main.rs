@@ -59,7 +59,7 @@ fn run(args: &Args, out: &mut Output) -> Outcome {
         Command::Delete { dataset } => upkeep::delete(args, dataset, out),
         Command::Retention(command) => retention::run(args, command, out),
         Command::Consumer(command) => consumer::run(args, command, out),
-        Command::Compact { dataset } => upkeep::compact(args, dataset.as_deref(), out),
+        Command::Compact { dataset, grace } => upkeep::compact(args, dataset.as_deref(), *grace, out),
         Command::Verify => upkeep::verify(args, out),
         Command::Backup { dest } => upkeep::backup(args, dest, out),
         Command::Restore { src } => upkeep::restore(args, src, out),
@@ -92,5 +92,7 @@ fn trace(args: &Args) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(level)
+        // A standard error that nobody reads is no reason to stop.
+        .log_internal_errors(false)
         .init();
 }

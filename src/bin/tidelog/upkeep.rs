@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
 use tidelog::{CompactionReport, Finding, VerifyReport, json};
 
@@ -12,6 +13,10 @@ use crate::progress::Progress;
 use crate::store;
 use crate::table::Table;
 use crate::text::{number, shown, size};
+use crate::values::Setting;
+
+/// Bytes of history over the caps that are kept for readers under way: what the library does by default.
+const GRACE_BYTES: u64 = 256 << 20;
 
 pub fn delete(args: &Args, dataset: &OsStr, out: &mut Output) -> Outcome {
     let dataset = args.name(dataset)?;
@@ -25,9 +30,14 @@ pub fn delete(args: &Args, dataset: &OsStr, out: &mut Output) -> Outcome {
     })
 }
 
-pub fn compact(args: &Args, dataset: Option<&OsStr>, out: &mut Output) -> Outcome {
+pub fn compact(args: &Args, dataset: Option<&OsStr>, grace: Option<Setting>, out: &mut Output) -> Outcome {
     let dataset = dataset.map(|dataset| args.name(dataset)).transpose()?;
-    store::with(args, out, |engine, out| {
+    let mut options = args.options();
+    if let Some(Setting(grace_ms)) = grace {
+        let bytes = if grace_ms.is_some() { GRACE_BYTES } else { 0 };
+        options = options.grace(Duration::from_millis(grace_ms.unwrap_or(0)), bytes);
+    }
+    store::with_options(args, options, out, |engine, out| {
         let progress = Progress::of(args, "compacting", Some(0));
         let report = engine.compact_with(dataset.as_deref(), &mut |done, total| progress.at_of(done, total))?;
         drop(progress);
@@ -41,6 +51,10 @@ fn compacted(report: &CompactionReport) -> Table {
     table.fact("superseded dropped", number(report.superseded_dropped));
     table.fact("tombstones dropped", number(report.tombstones_dropped));
     table.fact("window dropped", number(report.window_dropped));
+    if report.held_back > 0 {
+        let why = "for readers under way (--grace) or consumers";
+        table.fact("held back", format!("in {} datasets, {why}", number(report.held_back)));
+    }
     table.fact("chunks rewritten", number(report.chunks_rewritten));
     table.fact("read", size(report.bytes_read));
     table.fact("written", size(report.bytes_written));
@@ -63,6 +77,9 @@ pub fn verify(args: &Args, out: &mut Output) -> Outcome {
         out.named("verify", &json::verified(&report))?;
     } else {
         out.table(&verified(&report))?;
+        if report.findings.is_empty() {
+            out.text(format_args!("no damage found"))?;
+        }
     }
     match report.findings.len() {
         0 => Ok(()),

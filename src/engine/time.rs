@@ -16,6 +16,8 @@ pub struct EngineClock {
     /// The latest that the wall clock ever said. Commits are stamped with it, so no age is measured beyond it: a
     /// clock that stands still makes nothing older.
     latest: AtomicU64,
+    /// How far ahead of retention time the wall clock is believed.
+    jump_ms: u64,
 }
 
 impl EngineClock {
@@ -28,16 +30,20 @@ impl EngineClock {
             tracing::warn!(wall, last_ms, "the clock jumped: retention by age waits for `confirm_clock`");
         }
         let anchor = Mutex::new((if trusted { wall } else { last_ms }, clock.monotonic_ms()));
-        EngineClock { clock, anchor, latest: AtomicU64::new(wall.max(last_ms)) }
+        EngineClock { clock, anchor, latest: AtomicU64::new(wall.max(last_ms)), jump_ms }
     }
 
     /// The stamp of a commit, not before that of the one before. What is committed now is not older than now: where the
-    /// wall clock was set back, retention time goes back with it.
+    /// wall clock was set back, retention time goes back with it. Where it jumped ahead beyond the limit, commits are stamped
+    /// with retention time, or the next opening would find the jump confirmed by them.
     pub fn stamp(&self, last_ms: u64) -> u64 {
-        let stamp = self.wall_ms().max(if planted(Bug::TimeGoesBack) { 0 } else { last_ms });
+        let wall = self.wall_ms();
         let mut anchor = self.anchor.lock();
         let now = self.clock.monotonic_ms();
-        if stamp < anchor.0.saturating_add(now.saturating_sub(anchor.1)) {
+        let passed = anchor.0.saturating_add(now.saturating_sub(anchor.1));
+        let said = if wall > passed.saturating_add(self.jump_ms) { passed } else { wall };
+        let stamp = said.max(if planted(Bug::TimeGoesBack) { 0 } else { last_ms });
+        if stamp < passed {
             *anchor = (stamp, now);
         }
         stamp

@@ -287,7 +287,12 @@ impl Log {
         if Arc::strong_count(&self.pins) > 1 || self.live.first().is_none_or(|live| live.id >= keep_from) {
             return Ok(());
         }
-        self.ledger.lock().update(|state| state.segments.retain(|id| *id >= keep_from))?;
+        let time_ms = self.time_ms;
+        self.ledger.lock().update(|state| {
+            state.segments.retain(|id| *id >= keep_from);
+            // What is left may hold no commit that tells it.
+            state.time_ms = state.time_ms.max(time_ms);
+        })?;
         for live in self.live.iter().filter(|live| live.id < keep_from) {
             self.dir.retire(live.id, self.options.segment_bytes);
         }

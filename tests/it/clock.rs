@@ -134,3 +134,16 @@ fn a_clock_set_back_across_a_restart_does_no_harm() {
     assert!(after.first > before.last && after.time_ms >= before.time_ms);
     assert_eq!(dropped(&engine), 0);
 }
+
+#[test]
+fn a_jump_is_not_confirmed_by_what_is_committed_after_it() {
+    let (dir, engine, clock) = reopened_after(36_500 * 86_400_000);
+    put(&engine, "d", "e", "after the jump");
+    engine.seal().expect("a seal");
+    engine.close().expect("a clean close");
+    let engine = Engine::open(dir.path().join("store"), hourly(&clock)).expect("it opens");
+    put(&engine, "d", "e", "and once more");
+    assert_eq!(dropped(&engine), 0, "nothing has become a century older");
+    engine.confirm_clock();
+    assert!(dropped(&engine) > 0, "confirmed, it has");
+}

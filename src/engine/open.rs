@@ -119,7 +119,15 @@ fn create(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Store> {
     }
     let db = dir.join(DB);
     let store = match exists(&**vfs, &db)? {
-        true => Store::open(vfs, &db, &store_options(options), 0)?,
+        true => {
+            // A crash amid the rename may have left both names.
+            let beside = dir.join("db.new");
+            if exists(&**vfs, &beside)? {
+                vfs.remove_dir_all(&beside)
+                    .map_err(|source| Error::io(format!("remove {}", beside.display()), source))?;
+            }
+            Store::open(vfs, &db, &store_options(options), 0)?
+        }
         false => Store::create(vfs, &db, &store_options(options))?,
     };
     if store.applied()?.key > 0 {

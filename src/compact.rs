@@ -13,8 +13,8 @@ mod window;
 
 use crate::error::Result;
 use crate::planted::{Bug, planted};
-use crate::seal::{MERGE_RUN, age_of};
-use crate::store::{Changes, DatasetRecord, Pool, Snapshot, Store};
+use crate::seal::{MERGE_RUN, age_of, is_over};
+use crate::store::{Changes, DatasetRecord, Pool, Store};
 use crate::types::{CompactionReport, Keep, Retention};
 use rewrite::Dead;
 
@@ -54,7 +54,6 @@ pub struct Done {
 /// One step of a dataset's compaction.
 struct Step<'a, 'p, 's> {
     store: &'s Store,
-    snapshot: &'p Snapshot<'p>,
     pool: &'a Pool<'p>,
     policy: &'a Policy,
     retention: Retention,
@@ -106,9 +105,8 @@ fn step<'s>(
     policy: &Policy,
     report: &mut CompactionReport,
 ) -> Result<Done> {
-    let snapshot = pool.snapshot();
     changes.delete_work(id);
-    let Some(record) = snapshot.record(id)? else { return Ok(Done::default()) };
+    let Some(record) = pool.snapshot().record(id)? else { return Ok(Done::default()) };
     let retention = record.retention.unwrap_or(policy.retention);
     let lease = lease(pool, &record)?;
     let grace_after_ms = match policy.grace_ms {
@@ -117,7 +115,6 @@ fn step<'s>(
     };
     let mut step = Step {
         store,
-        snapshot,
         pool,
         policy,
         retention,
@@ -148,18 +145,7 @@ fn step<'s>(
 /// Whether a step would find anything to do for a dataset, by what its record says.
 pub fn is_due(record: &DatasetRecord, policy: &Policy) -> bool {
     let retention = record.retention.unwrap_or(policy.retention);
-    let over = |cap: Option<u64>, count: u64| cap.is_some_and(|cap| count > cap);
-    let (history, tombstones) = (retention.history, retention.tombstones);
-    let is_over = match retention.keep {
-        Keep::Live => {
-            over(history.entries, record.superseding)
-                || over(history.bytes, record.superseded_bytes)
-                || over(tombstones.entries, record.tombstones)
-                || over(tombstones.bytes, record.tombstone_bytes)
-        }
-        Keep::Window => over(history.entries, record.entries) || over(history.bytes, record.bytes),
-    };
-    is_over || record.small_run >= MERGE_RUN || age_of(record, &retention).is_some()
+    is_over(record, &retention, |_| 0) || record.small_run >= MERGE_RUN || age_of(record, &retention).is_some()
 }
 
 /// The lowest position that a consumer of the dataset still needs.

@@ -231,7 +231,7 @@ impl DatasetSeal<'_, '_, '_> {
     /// Queues the dataset if a cap is exceeded, and sets when its retention by age is due.
     fn retention(&mut self, part: &TailDataset, record: &mut DatasetRecord) {
         let retention = record.retention.unwrap_or(self.sealing.retention);
-        if record.small_run >= MERGE_RUN || is_over(record, &retention) || !part.retention.is_empty() {
+        if record.small_run >= MERGE_RUN || is_over(record, &retention, a_tenth) || !part.retention.is_empty() {
             self.changes.put_work(record.id);
         }
         if let Some(age_ms) = age_of(record, &retention)
@@ -250,10 +250,9 @@ pub fn is_full(builder: &ChunkBuilder, next: &ChunkEntry<'_>, chunk_bytes: usize
             || builder.count() >= crate::limits::MAX_CHUNK_ENTRIES)
 }
 
-/// Whether a cap in entries or bytes is exceeded by enough to compact in the background: a tenth, so that a chunk is not
-/// rewritten for every entry.
-pub fn is_over(record: &DatasetRecord, retention: &Retention) -> bool {
-    let over = |cap: Option<u64>, count: u64| cap.is_some_and(|cap| count > cap.saturating_add(cap / 10));
+/// Whether a cap in entries or bytes is exceeded, each enlarged by `slack` of it.
+pub fn is_over(record: &DatasetRecord, retention: &Retention, slack: impl Fn(u64) -> u64) -> bool {
+    let over = |cap: Option<u64>, count: u64| cap.is_some_and(|cap| count > cap.saturating_add(slack(cap)));
     match retention.keep {
         Keep::Live => {
             over(retention.history.entries, record.superseding)
@@ -263,6 +262,12 @@ pub fn is_over(record: &DatasetRecord, retention: &Retention) -> bool {
         }
         Keep::Window => over(retention.history.entries, record.entries) || over(retention.history.bytes, record.bytes),
     }
+}
+
+/// By how much a cap is exceeded before compaction begins in the background, so that a chunk is not rewritten for every
+/// entry.
+fn a_tenth(cap: u64) -> u64 {
+    cap / 10
 }
 
 /// The shortest age at which something of the dataset is due, if anything can be.

@@ -38,7 +38,7 @@ impl Step<'_, '_, '_> {
     pub(super) fn history(&mut self) -> Result<()> {
         let cap = self.retention.history;
         let mut excess = Excess::new(&cap, self.record.superseding, self.record.superseded_bytes, self.policy.now_ms);
-        let (id, snapshot, pool) = (self.record.id, self.snapshot, self.pool);
+        let (id, snapshot, pool) = (self.record.id, self.pool.snapshot(), self.pool);
         for meta in pool.metas(id, self.record.history_floor.saturating_add(1)) {
             let meta = meta?;
             if !excess.wants(meta.first_time_ms) {

@@ -24,7 +24,7 @@ impl Step<'_, '_, '_> {
             if let Some(end) = end.filter(|_| is_full && builder.count() > 0) {
                 self.put(std::mem::take(&mut builder), end.seq, end.seq_bytes);
             }
-            let chunk = self.snapshot.read_chunk(id, meta.last)?;
+            let chunk = self.pool.snapshot().read_chunk(id, meta.last)?;
             self.read += chunk.encoded_len() as u64;
             self.report.chunks_rewritten += 1;
             self.changes.delete_chunk(id, meta.last);
@@ -45,7 +45,7 @@ impl Step<'_, '_, '_> {
             return Ok(run);
         }
         let mut before = u64::MAX;
-        while let Some(meta) = self.snapshot.meta_before(self.record.id, before)? {
+        while let Some(meta) = self.pool.snapshot().meta_before(self.record.id, before)? {
             if meta.bytes as usize >= self.policy.chunk_bytes / 2 || run.len() == MERGE_CHUNKS {
                 break;
             }

@@ -47,7 +47,7 @@ impl Step<'_, '_, '_> {
 
     fn rewrite_chunk(&mut self, meta: &ChunkMeta) -> Result<()> {
         let id = self.record.id;
-        let chunk = self.snapshot.read_chunk(id, meta.last)?;
+        let chunk = self.pool.snapshot().read_chunk(id, meta.last)?;
         self.read += chunk.encoded_len() as u64;
         self.report.chunks_rewritten += 1;
         let mut builder = ChunkBuilder::new();

@@ -14,7 +14,7 @@ impl Step<'_, '_, '_> {
     pub(super) fn tombstones(&mut self) -> Result<()> {
         let cap = self.retention.tombstones;
         let mut excess = Excess::new(&cap, self.record.tombstones, self.record.tombstone_bytes, self.policy.now_ms);
-        let (id, snapshot, pool) = (self.record.id, self.snapshot, self.pool);
+        let (id, snapshot, pool) = (self.record.id, self.pool.snapshot(), self.pool);
         for meta in pool.metas(id, self.record.floor.saturating_add(1)) {
             let meta = meta?;
             if self.record.tombstones == 0 || !excess.wants(meta.first_time_ms) {

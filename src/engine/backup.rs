@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::core::Core;
 use super::maintain::seal_pending;
-use super::open::{BACKUP, DB};
+use super::open::{BACKUP, DB, exists};
 use crate::error::{Error, Result};
 use crate::log::{CleanEnd, Ledger};
 use crate::options::{Options, SyncKeys};
@@ -137,10 +137,6 @@ fn restore_into(src: &Path, dest: &Path, options: &Options) -> Result<()> {
         state.lease = state.lease.max(next_key);
     })?;
     sync_dir(vfs, dest)
-}
-
-fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
-    vfs.exists(path).map_err(|source| Error::io(format!("look for {}", path.display()), source))
 }
 
 fn create_new_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {

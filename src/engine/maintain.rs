@@ -281,10 +281,13 @@ fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<
     compact::steps(&core.store(), ids, &policy(core), report)
 }
 
+fn dropped(report: &CompactionReport) -> u64 {
+    report.superseded_dropped + report.tombstones_dropped + report.window_dropped
+}
+
 fn note(core: &Core, report: &CompactionReport) {
-    let dropped = report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
-    core.metrics.compaction_dropped.fetch_add(dropped, Ordering::Relaxed);
-    if dropped > 0 || report.chunks_rewritten > 0 {
+    core.metrics.compaction_dropped.fetch_add(dropped(report), Ordering::Relaxed);
+    if dropped(report) > 0 || report.chunks_rewritten > 0 {
         *core.metrics.last_compaction.lock() = *report;
     }
 }
@@ -345,8 +348,6 @@ fn compact_all(core: &Core, progress: &Progress, report: &mut CompactionReport) 
 
 /// Trims these datasets step by step until nothing more is due in any of them.
 fn compact_fully(core: &Core, mut ids: Vec<u64>, report: &mut CompactionReport) -> Result<()> {
-    let dropped =
-        |report: &CompactionReport| report.superseded_dropped + report.tombstones_dropped + report.window_dropped;
     while !ids.is_empty() {
         let before = dropped(report);
         let done = steps(core, &ids, report)?;

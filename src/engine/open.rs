@@ -75,7 +75,8 @@ pub fn lock(vfs: &dyn Vfs, dir: &Path, create: bool) -> Result<LockGuard> {
     guard.ok_or_else(|| Error::Locked { dir: dir.to_path_buf() })
 }
 
-fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
+/// Whether there is a file or directory of this name.
+pub(super) fn exists(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
     vfs.exists(path).map_err(|source| Error::io(format!("look for {}", path.display()), source))
 }
 

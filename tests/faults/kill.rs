@@ -1,9 +1,8 @@
 //! Goal 4: `kill -9` of a real process under load.
 
 use std::ops::Range;
-use std::time::Duration;
 
-use crate::process::{Checker, Child, PATIENCE, Told, command};
+use crate::process::{Checker, Child, Told};
 use crate::support::{Rng, Suite};
 
 /// A close look after so many kills.
@@ -18,26 +17,12 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
     let end = seeds.end;
     for seed in seeds {
         let mut rng = Rng::new(seed);
-        let child = Child::spawn(command("load", &store, seed));
-        if rng.chance(15) {
-            // Anywhere: while it opens or recovers, too.
-            std::thread::sleep(Duration::from_micros(rng.below(60_000)));
-        } else {
-            let acks = rng.within(1, 60) as usize;
-            assert!(child.wait_for("ack", acks, PATIENCE), "seed {seed}: no acknowledgement");
-            std::thread::sleep(Duration::from_micros(rng.below(3_000)));
-        }
+        let child = Child::under_load(&store, seed, &mut rng, 60_000);
         let dead = child.kill();
         assert!(!dead.status.success(), "seed {seed}: it was killed");
         checker.heard(Told::of(seed, &dead, usize::MAX).without_errors());
         suite.fired(1);
-        if !rng.chance(20) || seed + 1 == end {
-            checker.look();
-        }
-        if seed % CLOSELY == CLOSELY - 1 || seed + 1 == end {
-            checker.look();
-            checker.look_closely();
-        }
+        checker.look_now_and_then(seed, &mut rng, CLOSELY, seed + 1 == end);
         suite.ran(1);
     }
     println!("kill: {} looks, {} keys of which no two are the same", checker.looks(), checker.keys());

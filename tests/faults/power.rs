@@ -1,9 +1,8 @@
 //! Goal 5: power cuts of real file systems under load.
 
 use std::ops::Range;
-use std::time::Duration;
 
-use crate::process::{Checker, Child, Disk, Kind, PATIENCE, Told, can_mount, clean_leftovers, command, tool_missing};
+use crate::process::{Checker, Child, Disk, Kind, Told, can_mount, clean_leftovers, tool_missing};
 use crate::support::{Rng, Suite, skip};
 
 /// A close look after so many cuts.
@@ -26,28 +25,14 @@ fn run(kind: Kind, seeds: Range<u64>, suite: &mut Suite) {
     let end = seeds.end;
     for seed in seeds {
         let mut rng = Rng::new(seed);
-        let child = Child::spawn(command("load", &store, seed));
-        if rng.chance(15) {
-            // Anywhere: while it opens or recovers, too.
-            std::thread::sleep(Duration::from_micros(rng.below(80_000)));
-        } else {
-            let acks = rng.within(1, 60) as usize;
-            assert!(child.wait_for("ack", acks, PATIENCE), "seed {seed}: no acknowledgement");
-            std::thread::sleep(Duration::from_micros(rng.below(3_000)));
-        }
+        let child = Child::under_load(&store, seed, &mut rng, 80_000);
         let before = child.heard();
         disk.cut_power(rng.chance(50));
         let dead = child.kill();
         checker.heard(Told::of(seed, &dead, before).without_errors());
         disk.restore_power();
         suite.fired(1);
-        if !rng.chance(20) || seed + 1 == end {
-            checker.look();
-        }
-        if seed % CLOSELY == CLOSELY - 1 || seed + 1 == end {
-            checker.look();
-            checker.look_closely();
-        }
+        checker.look_now_and_then(seed, &mut rng, CLOSELY, seed + 1 == end);
         suite.ran(1);
     }
     println!("power {kind:?}: {} looks, {} keys of which no two are the same", checker.looks(), checker.keys());

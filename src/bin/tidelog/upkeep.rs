@@ -34,8 +34,7 @@ pub fn compact(args: &Args, dataset: Option<&OsStr>, grace: Option<Setting>, out
     let dataset = dataset.map(|dataset| args.name(dataset)).transpose()?;
     let mut options = args.options();
     if let Some(Setting(grace_ms)) = grace {
-        let bytes = if grace_ms.is_some() { GRACE_BYTES } else { 0 };
-        options = options.grace(Duration::from_millis(grace_ms.unwrap_or(0)), bytes);
+        options = options.grace(Duration::from_millis(grace_ms.unwrap_or(0)), GRACE_BYTES);
     }
     store::with_options(args, options, out, |engine, out| {
         let progress = Progress::of(args, "compacting", Some(0));

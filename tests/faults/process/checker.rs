@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tidelog::{Cursor, Engine, Error, Limits, Op, View, verify};
 
+use crate::support::Rng;
+
 use super::child::End;
 use super::plan::{Id, Plan, SHARED, WRITERS, hash, own};
 use super::worker::options;
@@ -125,6 +127,17 @@ impl Checker {
         let known = self.recorded.entry(key).or_insert(Known { hash, found });
         assert_eq!(known.hash, hash, "key {key} stood for something else before");
         known.found |= found;
+    }
+
+    /// Looks after most seeds, and closely after every `closely`-th and the last.
+    pub fn look_now_and_then(&mut self, seed: u64, rng: &mut Rng, closely: u64, is_last: bool) {
+        if !rng.chance(20) || is_last {
+            self.look();
+        }
+        if seed % closely == closely - 1 || is_last {
+            self.look();
+            self.look_closely();
+        }
     }
 
     /// Opens the store and looks whether all is there. Returns how many commits were found that were new.

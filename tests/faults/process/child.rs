@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::support::Rng;
+
 use super::worker::{COMMITS, DIR, JOB, LIFE, REST};
 
 /// Longer than anything takes that is not stuck.
@@ -66,6 +68,20 @@ pub fn resting(mut command: Command, ms: u64) -> Command {
 }
 
 impl Child {
+    /// A worker under load that may be stopped anywhere: now and then within `opening_us`, while it opens or recovers, else
+    /// amid its commits.
+    pub fn under_load(store: &Path, seed: u64, rng: &mut Rng, opening_us: u64) -> Child {
+        let child = Child::spawn(command("load", store, seed));
+        if rng.chance(15) {
+            std::thread::sleep(Duration::from_micros(rng.below(opening_us)));
+        } else {
+            let acks = rng.within(1, 60) as usize;
+            assert!(child.wait_for("ack", acks, PATIENCE), "seed {seed}: no acknowledgement");
+            std::thread::sleep(Duration::from_micros(rng.below(3_000)));
+        }
+        child
+    }
+
     pub fn spawn(mut command: Command) -> Child {
         let mut process = command.spawn().expect("a worker");
         let heard: Arc<(Mutex<Heard>, Condvar)> = Arc::default();

@@ -87,27 +87,27 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 struct Line<'a> {
     #[serde(default, deserialize_with = "given")]
     changes: Option<Changes>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::id")]
     id: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::origin")]
     origin: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::origin_base64")]
     origin_base64: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::dataset")]
     dataset: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::dataset_base64")]
     dataset_base64: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::op")]
     op: Option<ChangeOp>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::entity")]
     entity: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::entity_base64")]
     entity_base64: Option<String>,
-    #[serde(borrow, default, deserialize_with = "given")]
+    #[serde(borrow, default, deserialize_with = "named::payload")]
     payload: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::payload_base64")]
     payload_base64: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::expect")]
     expect: Option<Expectation>,
 }
 
@@ -193,21 +193,21 @@ impl<'de> Deserialize<'de> for Changes {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeText<'a> {
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::dataset")]
     dataset: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::dataset_base64")]
     dataset_base64: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::op")]
     op: Option<ChangeOp>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::entity")]
     entity: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::entity_base64")]
     entity_base64: Option<String>,
-    #[serde(borrow, default, deserialize_with = "given")]
+    #[serde(borrow, default, deserialize_with = "named::payload")]
     payload: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::payload_base64")]
     payload_base64: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "named::expect")]
     expect: Option<Expectation>,
 }
 
@@ -272,6 +272,21 @@ fn one_of(field: &str, text: Option<String>, base64: Option<String>) -> Result<O
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
+
+/// The same for a field whose value does not speak for itself: an error names it. (serde_json takes the place out of the
+/// message and keeps it.)
+macro_rules! named {
+    ($($field:ident)*) => {
+        mod named {
+            use super::*;
+            $(pub fn $field<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+                given(from).map_err(|e| de::Error::custom(format_args!(concat!("`", stringify!($field), "`: {}"), e)))
+            })*
+        }
+    };
+}
+
+named!(id origin origin_base64 dataset dataset_base64 op entity entity_base64 payload payload_base64 expect);
 
 /// Not a derived enum: serde would take `{"put":null}` for one as well.
 #[derive(Clone, Copy, serde::Deserialize)]

@@ -6,6 +6,8 @@ fn a_bad_line_stops_with_its_number_and_what_came_before() {
         ("{\"dataset\":\"d\"}", "`op` is missing"),
         ("nonsense", "expected"),
         ("{\"changes\":[]}", ""),
+        (r#"{"dataset":"d","op":"put","entity":5,"payload":1}"#, "`entity`: invalid type: integer `5`"),
+        (r#"{"changes":[{"dataset":null,"op":"put","entity":"e","payload":1}]}"#, "`dataset`: invalid type: null"),
         (r#"{"dataset":"","op":"put","entity":"e","payload":1}"#, ""),
         (r#"{"dataset":"d","op":"put","entity":"","payload":1}"#, ""),
         (r#"{"dataset":"d","op":"put","entity":"e","payload":1,"payload":1}"#, "duplicate field"),

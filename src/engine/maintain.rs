@@ -207,7 +207,7 @@ fn seal_oldest(core: &Core) -> Result<()> {
     let elapsed_ms = began.elapsed().as_millis() as u64;
     core.metrics.seals.fetch_add(1, Ordering::Relaxed);
     core.metrics.last_seal_ms.store(elapsed_ms, Ordering::Relaxed);
-    tracing::debug!(last_key, elapsed_ms, "sealed a tail");
+    tracing::info!(last_key, bytes = tail.bytes(), elapsed_ms, "sealed");
     Ok(())
 }
 
@@ -289,6 +289,7 @@ fn note(core: &Core, report: &CompactionReport) {
     core.metrics.compaction_dropped.fetch_add(dropped(report), Ordering::Relaxed);
     if dropped(report) > 0 || report.chunks_rewritten > 0 {
         *core.metrics.last_compaction.lock() = *report;
+        tracing::debug!(dropped = dropped(report), read = report.bytes_read, "a step of background compaction");
     }
 }
 
@@ -323,6 +324,7 @@ pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> 
         store.reclaim(None);
     }
     report.elapsed_ms = began.elapsed().as_millis() as u64;
+    tracing::info!(datasets = report.datasets, dropped = dropped(&report), elapsed_ms = report.elapsed_ms, "compacted");
     *core.metrics.last_compaction.lock() = report;
     Ok(report)
 }

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -145,6 +145,7 @@ impl fmt::Debug for Engine {
 impl Handle {
     fn close(&self) -> Result<()> {
         let Some(core) = self.core.write().take() else { return Ok(()) };
+        let began = Instant::now();
         core.closed.store(true, Ordering::Release);
         core.commits.close(&core);
         core.jobs.stop();
@@ -170,6 +171,8 @@ impl Handle {
         }
         drop(core);
         drop(self.lock.lock().take());
+        let elapsed_ms = began.elapsed().as_millis() as u64;
+        tracing::info!(dir = %self.dir.display(), elapsed_ms, "closed");
         closed.and(flushed)
     }
 }

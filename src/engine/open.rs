@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -141,6 +142,7 @@ fn create(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Store> {
 
 /// Opens ledger, index store and log, and takes what is not sealed into tails.
 fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Core> {
+    let began = Instant::now();
     let vfs = options.vfs.clone();
     let ledger = Arc::new(Mutex::new(Ledger::open(&*vfs, &dir)?));
     let state = ledger.lock().state().clone();
@@ -164,9 +166,10 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         options: &options,
         tail: Tail::new(applied.key + 1, applied.pos),
         now_ms,
+        replayed: Replayed::default(),
     };
     let (mut log, recovery) = log.open(&mut |header, body, end| replay.frame(header, body, end))?;
-    let tail = replay.tail;
+    let Replay { tail, replayed, .. } = replay;
     tail.set_end(log.end());
     let applied = store.applied()?;
     log.recycle(LogPos { segment: applied.segment, offset: applied.offset })?;
@@ -174,6 +177,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         tracing::warn!(file = %cut.file.display(), offset = cut.offset, bytes = cut.bytes, "cut a torn tail off the log");
     }
     let last_key = recovery.last_key.max(applied.key);
+    replayed.tell(&dir, began, recovery.lineage_changed, last_key);
     let next_key = recovery.next_key.max(last_key + 1);
     let state = ledger.lock().state().clone();
     let lineage = Lineages {
@@ -212,11 +216,34 @@ struct Replay<'r> {
     options: &'r Options,
     tail: Tail,
     now_ms: u64,
+    replayed: Replayed,
+}
+
+/// How much of the log was read again.
+#[derive(Default)]
+struct Replayed {
+    commits: u64,
+    bytes: u64,
+    seals: u64,
+}
+
+impl Replayed {
+    fn tell(&self, dir: &Path, began: Instant, unclean: bool, last_key: u64) {
+        if unclean {
+            tracing::info!("the store was not closed cleanly, or comes from a backup: a new lineage begins");
+        }
+        let Replayed { commits, bytes, seals } = *self;
+        let elapsed_ms = began.elapsed().as_millis() as u64;
+        let dir = dir.display();
+        tracing::info!(%dir, last_key, replayed_commits = commits, replayed_bytes = bytes, seals, elapsed_ms, "opened");
+    }
 }
 
 impl Replay<'_> {
     fn frame(&mut self, header: &FrameHeader, body: bytes::Bytes, end: LogPos) -> Result<()> {
         let FrameHeader { base, time_ms, count, .. } = *header;
+        self.replayed.commits += 1;
+        self.replayed.bytes += body.len() as u64;
         let body = Body::parse(body)
             .and_then(|body| if body.count() == count { Ok(body) } else { Err(Malformed("it has another length")) })
             .map_err(|wrong| {
@@ -243,6 +270,7 @@ impl Replay<'_> {
         self.store.flush()?;
         self.ledger.lock().update(|state| state.applied_upto = upto)?;
         self.tail = Tail::new(key + 1, pos);
+        self.replayed.seals += 1;
         Ok(())
     }
 }

@@ -36,6 +36,7 @@ mod retention_is_obeyed;
 mod stat_tells_what_is_there;
 mod store_from_the_environment;
 mod usage_errors;
+mod verbose_tells_what_the_engine_does;
 mod verify_finds_damage;
 
 use std::io::Write;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, stdin};
+use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::Path;
 
 use tidelog::json::{self, Committed};
@@ -13,6 +13,7 @@ use crate::failure::{Failure, Outcome, Stopped};
 use crate::interrupt::Interrupt;
 use crate::lines::Lines;
 use crate::output::Output;
+use crate::piped::Piped;
 use crate::progress::Progress;
 use crate::store;
 use crate::text::counted;
@@ -22,6 +23,11 @@ const IN_FLIGHT: usize = 256;
 
 pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
     let (source, total) = open(&import.file)?;
+    let interrupt = Interrupt::listen()?;
+    let source: Box<dyn BufRead> = match total {
+        Some(_) => Box::new(BufReader::with_capacity(256 << 10, source)),
+        None => Box::new(Piped::new(source, &interrupt)?),
+    };
     // A commit may take 1/24 of the memory; its text is longer, by base64 and by what surrounds the values.
     let mut lines = Lines::new(source, args.memory / 8 + (64 << 10));
     let keys = match import.keys {
@@ -29,7 +35,6 @@ pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
         Keys::Timestamp => SyncKeys::Timestamp,
     };
     let options = args.options().create_if_missing(true).background_compaction(true).sync_keys(keys);
-    let interrupt = Interrupt::listen()?;
     store::with_options(args, options, out, |engine, out| {
         let progress = Progress::of_bytes(args, "importing", total);
         let mut importer = Importer::new(engine, args.memory / 24);
@@ -59,10 +64,10 @@ pub fn summary(committed: &Committed) -> String {
     text
 }
 
-/// The source, and its length if it has one.
-fn open(file: &Path) -> Outcome<(Box<dyn BufRead>, Option<u64>)> {
+/// The source, and its length if it is a file that has one.
+fn open(file: &Path) -> Outcome<(Box<dyn Read + Send>, Option<u64>)> {
     if file == Path::new("-") {
-        return Ok((Box::new(stdin().lock()), None));
+        return Ok((Box::new(stdin()), None));
     }
     let unreadable = |why: &dyn std::fmt::Display| Failure::invalid(format!("cannot read {}: {why}", file.display()));
     let source = File::open(file).map_err(|e| unreadable(&e))?;
@@ -70,7 +75,7 @@ fn open(file: &Path) -> Outcome<(Box<dyn BufRead>, Option<u64>)> {
     if about.is_dir() {
         return Err(unreadable(&"it is a directory"));
     }
-    Ok((Box::new(BufReader::with_capacity(256 << 10, source)), about.is_file().then_some(about.len())))
+    Ok((Box::new(source), about.is_file().then_some(about.len())))
 }
 
 /// A commit under way.
@@ -118,8 +123,12 @@ impl<'a> Importer<'a> {
         interrupt: &Interrupt,
         progress: &Progress,
     ) -> Result<(), Stop> {
-        while !interrupt.came() {
+        loop {
             let next = lines.next().map(|line| line.map(|text| (text.len(), parse(text))));
+            // What was read then may be half a line.
+            if interrupt.came() {
+                return Err(Stop { line: None, error: None });
+            }
             let line = lines.number();
             progress.at(lines.bytes());
             let (bytes, parsed) = match next {
@@ -133,7 +142,6 @@ impl<'a> Importer<'a> {
                 self.submit(line, bytes, batch)?;
             }
         }
-        Err(Stop { line: None, error: None })
     }
 
     fn submit(&mut self, line: u64, bytes: usize, batch: Batch) -> Result<(), Stop> {

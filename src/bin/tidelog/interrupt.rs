@@ -9,6 +9,7 @@ use tidelog::Error;
 use crate::failure::{Failure, Outcome};
 
 /// Whether a signal came.
+#[derive(Clone)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

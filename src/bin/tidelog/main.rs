@@ -11,6 +11,7 @@ mod import;
 mod interrupt;
 mod lines;
 mod output;
+mod piped;
 mod progress;
 mod read;
 mod retention;

@@ -1,6 +1,7 @@
 //! What can be asked for.
 
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use tidelog::{Limits, Options};
 
 use crate::failure::Failure;
-use crate::values::{Setting, age, count, setting_bytes, size};
+use crate::values::{Setting, age, count, limit, setting_bytes, size, time};
 
 /// Under which the options of every command stand.
 const GLOBAL: &str = "Global options";
@@ -39,6 +40,9 @@ pub struct Args {
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// The names given (dataset, entity, prefix, after) are base64
+    ///
+    /// So names can be given that are not text, or that tables show escaped (as \xff). With --json a name that is not
+    /// UTF-8 is printed in this form.
     #[arg(long, global = true, help_heading = GLOBAL)]
     base64: bool,
     /// Tell what the engine does; twice or more: in detail
@@ -138,7 +142,7 @@ pub struct Changes {
     #[arg(long, value_name = "CURSOR|KEY", conflicts_with = "since_time")]
     pub since: Option<String>,
     /// After everything committed before this time, in Unix milliseconds
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", value_parser = time)]
     pub since_time: Option<u64>,
     #[command(flatten)]
     pub page: PageOf,
@@ -154,7 +158,7 @@ pub struct Changes {
 #[derive(Debug, ClapArgs)]
 pub struct PageOf {
     /// Entries in a page, at most [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit)]
     limit: Option<NonZeroUsize>,
     /// Bytes of entities and payloads in a page, at most, also as in 64K [default: 4M]
     #[arg(long, value_name = "N", value_parser = size)]
@@ -200,7 +204,7 @@ pub struct History {
     #[command(flatten)]
     pub of: Entity,
     /// The newest N only
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = limit)]
     pub limit: NonZeroUsize,
 }
 
@@ -212,7 +216,7 @@ pub struct Entities {
     #[arg(long, value_name = "ENTITY")]
     pub after: Option<OsString>,
     /// At most N [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit)]
     pub limit: Option<NonZeroUsize>,
 }
 
@@ -224,7 +228,7 @@ pub struct Recent {
     #[arg(long, value_name = "KEY")]
     pub before: Option<String>,
     /// At most N
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = limit)]
     pub limit: NonZeroUsize,
 }
 
@@ -316,6 +320,22 @@ impl Args {
     pub fn data(&self) -> PathBuf {
         let named = || std::env::var_os("TIDELOG_DATA").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         self.data.clone().or_else(named).unwrap_or_else(|| PathBuf::from("./data"))
+    }
+
+    /// That the store's directory is one, if it is there.
+    pub fn check(&self) -> Result<(), Failure> {
+        let dir = self.data();
+        let wrong = match std::fs::metadata(&dir) {
+            Ok(about) => !about.is_dir(),
+            Err(error) => error.kind() == ErrorKind::NotADirectory,
+        };
+        match wrong {
+            false => Ok(()),
+            true => Err(Failure::invalid(format!(
+                "{} is not a directory, and a store is one: name another with --data or TIDELOG_DATA",
+                dir.display()
+            ))),
+        }
     }
 
     /// How the store is opened, unless a command needs something else: it must exist, and what is short of a long

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, out: &mut Output) -> Outcome {
+    args.check()?;
     match &args.command {
         Command::Import(import) => import::run(args, import, out),
         Command::Export => export::run(args, out),

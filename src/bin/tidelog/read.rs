@@ -92,11 +92,20 @@ pub fn entities(args: &Args, entities: &Entities, out: &mut Output) -> Outcome {
             if left == 0 && out.is_json() {
                 return out.line(&ListPage::after(&last));
             } else if left == 0 {
-                return out.text(format_args!("(more: go on with --after '{}')", shown(&last, usize::MAX)));
+                return out.text(format_args!("(more: go on with {})", after_option(&last)));
             }
             after = Some(last.to_vec());
         }
     })
+}
+
+/// The option that goes on behind an entity: as base64, if it is not shown as it is.
+fn after_option(entity: &[u8]) -> String {
+    let text = shown(entity, usize::MAX);
+    if text.as_bytes() == entity {
+        return format!("--after '{text}'");
+    }
+    format!("--after {} --base64, and the dataset's name in base64 too", json::encode_base64(entity))
 }
 
 pub fn recent(args: &Args, recent: &Recent, out: &mut Output) -> Outcome {

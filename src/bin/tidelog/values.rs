@@ -1,5 +1,7 @@
 //! Numbers with units, as people write them.
 
+use std::num::NonZeroUsize;
+
 /// A cap to set: a number, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting(pub Option<u64>);
@@ -17,6 +19,16 @@ pub fn setting_bytes(text: &str) -> Result<Setting, String> {
 /// A number, or `none`.
 pub fn count(text: &str) -> Result<Setting, String> {
     or_none(text, |text| text.parse().map_err(|_| "write a number, or none".to_owned()))
+}
+
+/// How many things are asked for.
+pub fn limit(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "it must be a whole number, at least 1".to_owned())
+}
+
+/// A time in Unix milliseconds.
+pub fn time(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a time in milliseconds since 1970 (UTC), as 1767225600000".to_owned())
 }
 
 /// A duration in milliseconds, or `none`.

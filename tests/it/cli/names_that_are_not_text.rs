@@ -30,4 +30,10 @@ fn people_see_them_escaped() {
     let store = Store::of(LINE);
     assert_eq!(store.run(&["datasets"]).ok().out, "\\xff\n");
     assert!(store.run(&["entities", "/w==", "--base64"]).ok().out.ends_with("  \\u{0}\\xfe\n"));
+    // What they are told to go on with can be given.
+    store.import(&LINE.replace("AP4=", "AP8="));
+    let first = store.run(&["entities", "/w==", "--base64", "--limit", "1"]).ok().out;
+    assert!(first.contains("--after AP4= --base64"), "{first}");
+    let second = store.run(&["entities", "/w==", "--base64", "--after", "AP4="]).ok().out;
+    assert!(second.ends_with("  \\u{0}\\xff\n"), "{second}");
 }

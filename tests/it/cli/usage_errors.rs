@@ -26,6 +26,20 @@ fn wrong_usage_ends_with_2_and_changes_nothing() {
 }
 
 #[test]
+fn a_wrong_number_is_told_in_plain_words() {
+    let store = Store::new();
+    for (args, said) in [
+        (&["changes", "d", "--limit", "0"][..], "at least 1"),
+        (&["recent", "d", "--limit", "x"], "a whole number"),
+        (&["changes", "d", "--since-time", "abc"], "in milliseconds since 1970"),
+    ] {
+        let error = store.error(2, args);
+        let message = error["message"].as_str().expect("it is text");
+        assert!(message.contains(args[2]) && message.contains(said), "{args:?}: {message}");
+    }
+}
+
+#[test]
 fn an_empty_name_is_bad_input() {
     let store = Store::of(&put("d", "a", "1"));
     for args in [&["changes", ""][..], &["get", "d", ""], &["retention", "set", "", "--keep", "live"]] {

@@ -135,7 +135,8 @@ pub fn end(out: &mut Output, page: &Page, again: &str) -> Outcome {
     let (entries, bytes) = (page.pending.entries, page.pending.bytes);
     let mut table = Table::of_facts();
     table.fact("next", page.next);
-    table.fact("key", format!("{} of head {}", page.position, page.head));
+    // The position is a key of the store, so it may stand above the dataset's newest: in between there is nothing.
+    table.fact("read to", format!("key {}; the dataset's newest is {}", page.position, page.head));
     table.fact("more", if page.more { again } else { "no" });
     table.fact("pending", format!("{} entries, {}", number(entries), size(bytes)));
     table.fact("headroom", number(page.headroom));

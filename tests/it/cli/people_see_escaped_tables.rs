@@ -22,6 +22,16 @@ fn a_table_has_headings_and_the_page_is_explained() {
     let mut lines = out.lines();
     assert!(lines.next().is_some_and(|line| line.contains("KEY  OP")), "{out}");
     assert!(out.contains("\nnext      c") && out.contains("\nmore      no\n"), "{out}");
+    store.import(&put("other", "a", "1")).ok();
+    let page = store.json(&["changes", "d"]).pop().expect("there is a page line")["page"].take();
+    assert!(super::key(&page["key"]) > super::key(&page["head"]), "{page}");
+    let read_to = format!(
+        "\nread to   key {}; the dataset's newest is {}\n",
+        super::key(&page["key"]),
+        super::key(&page["head"])
+    );
+    let out = store.run(&["changes", "d"]).ok().out;
+    assert!(out.contains(&read_to), "{out}");
     let key = store.entries(&["changes", "d"])[0]["key"].as_str().expect("a key is text").to_owned();
     assert!(store.run(&["changes", "d", "--since", &key]).ok().out.starts_with("no changes\n"));
 }

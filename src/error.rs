@@ -252,7 +252,7 @@ impl fmt::Display for Stale {
                 "dataset '{dataset}' was deleted and created again after the cursor was made; start again from 0"
             ),
             StaleReason::Future => {
-                write!(f, "the cursor names key {position}, which this store has not published; start again from 0")
+                write!(f, "this store has not published key {position}; start again from 0")
             }
             StaleReason::Malformed => {
                 write!(f, "this is not a cursor that Tidelog made (damaged or cut); start again from 0")

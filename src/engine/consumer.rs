@@ -12,7 +12,7 @@ use super::changes::{Unseen, read};
 use super::core::Core;
 use super::pin::{Dataset, Pin};
 use super::request::Work;
-use crate::error::{Error, Result, Stale, StaleReason};
+use crate::error::{Error, Name, Result, Stale, StaleReason};
 use crate::limits::MAX_CONSUMER_BYTES;
 use crate::tail::Acked;
 use crate::types::{Consumer, Durability, Limits, Page, SyncKey};
@@ -85,7 +85,7 @@ pub fn remove(core: &Core, consumer: &str, name: &[u8]) -> Result<()> {
     let store = core.store();
     let (pin, dataset) = Pin::of(core, &store, name)?;
     if acked(&pin, &dataset, consumer.as_bytes())?.is_none() {
-        return Err(Error::NotFound { what: format!("consumer '{consumer}' of dataset '{}'", name.escape_ascii()) });
+        return Err(Error::NotFound { what: format!("consumer '{consumer}' of dataset '{}'", Name(name)) });
     }
     drop(pin);
     drop(store);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::stats::path;
 use super::text::{decimal, text_or_base64};
-use crate::{Error, SyncKey};
+use crate::{Error, StaleReason, SyncKey};
 
 /// Every kind of error, with its exit code. `docs/json.md` has the same table with meanings.
 pub const KINDS: &[(&str, u8)] = &[
@@ -90,6 +90,8 @@ pub struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     entity_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    consumer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     floor: Option<String>,
@@ -113,6 +115,7 @@ impl ErrorBody {
             dataset_base64: None,
             entity: None,
             entity_base64: None,
+            consumer: None,
             key: None,
             floor: None,
             file: None,
@@ -142,6 +145,12 @@ impl ErrorBody {
         self
     }
 
+    /// Names the durable consumer concerned.
+    pub fn consumer(mut self, consumer: &str) -> ErrorBody {
+        self.consumer = Some(consumer.to_owned());
+        self
+    }
+
     /// Names the line of an import that was refused, if one was, and what was committed before.
     pub fn import(mut self, line: Option<u64>, committed: Committed) -> ErrorBody {
         (self.line, self.committed) = (line, Some(committed));
@@ -161,7 +170,7 @@ pub fn error(error: &Error) -> ErrorBody {
     match error {
         Error::DatasetNotFound { dataset } => return body.dataset(dataset),
         Error::Stale(stale) => {
-            body.key = Some(stale.position.to_string());
+            body.key = (stale.reason != StaleReason::Malformed).then(|| stale.position.to_string());
             body.floor = (stale.floor != 0).then(|| stale.floor.to_string());
             if !stale.dataset.is_empty() {
                 return body.dataset(&stale.dataset);
@@ -178,7 +187,10 @@ pub fn error(error: &Error) -> ErrorBody {
         }
         Error::FormatTooNew { file, .. } => return body.file(file),
         Error::Locked { dir } => return body.file(dir),
-        Error::Evicted { floor, .. } => body.floor = Some(floor.to_string()),
+        Error::Evicted { consumer, floor } => {
+            body.floor = Some(floor.to_string());
+            return body.consumer(consumer);
+        }
         Error::Invalid { .. }
         | Error::NotFound { .. }
         | Error::OutcomeUnknown { .. }

@@ -1,10 +1,11 @@
 //! `consumer`: durable consumers.
 
 use tidelog::json::{self, ListPage};
+use tidelog::{Engine, Error, Stale, StaleReason};
 
 use crate::args::{Args, Consumer};
 use crate::changes;
-use crate::failure::Outcome;
+use crate::failure::{Failure, OfConsumer, Outcome};
 use crate::output::Output;
 use crate::store;
 use crate::table::{Column, Table};
@@ -18,7 +19,18 @@ pub fn run(args: &Args, command: &Consumer, out: &mut Output) -> Outcome {
         Consumer::Fetch { name, dataset, page } => {
             let (dataset, limits) = (args.name(dataset)?, page.limits());
             store::with(args, out, |engine, out| {
-                let page = engine.consumer_fetch(name, &dataset, limits)?;
+                // A note is for people; programs have `consumer list`.
+                let is_new = !out.is_json() && !is_registered(engine, name, &dataset)?;
+                let page = engine
+                    .consumer_fetch(name, &dataset, limits)
+                    .map_err(|error| failed(name, &dataset, error, None))?;
+                if is_new && is_registered(engine, name, &dataset)? {
+                    let (name, dataset) = (shown(name.as_bytes(), 255), shown(&dataset, 512));
+                    eprintln!(
+                        "registered consumer '{name}' of dataset '{dataset}': changes are kept for it until it is \
+                         removed (`consumer remove`)"
+                    );
+                }
                 changes::entries(out, &dataset, &page.entries, true)?;
                 changes::end(out, &page, "yes: acknowledge this page and fetch again")
             })
@@ -26,7 +38,10 @@ pub fn run(args: &Args, command: &Consumer, out: &mut Output) -> Outcome {
         Consumer::Ack { name, dataset, key } => {
             let (dataset, upto) = (args.name(dataset)?, json::key(key)?);
             store::with(args, out, |engine, out| {
-                let position = engine.consumer_ack(name, &dataset, upto)?;
+                let position = engine.consumer_ack(name, &dataset, upto).map_err(|error| {
+                    let message = not_visible(engine, &error);
+                    failed(name, &dataset, error, message)
+                })?;
                 if out.is_json() {
                     out.named("ack", &json::ack(name, &dataset, position))
                 } else {
@@ -39,7 +54,7 @@ pub fn run(args: &Args, command: &Consumer, out: &mut Output) -> Outcome {
         Consumer::Remove { name, dataset } => {
             let dataset = args.name(dataset)?;
             store::with(args, out, |engine, out| {
-                engine.consumer_remove(name, &dataset)?;
+                engine.consumer_remove(name, &dataset).map_err(|error| failed(name, &dataset, error, None))?;
                 if out.is_json() {
                     out.named("remove", &json::consumer_name(name, &dataset))
                 } else {
@@ -47,6 +62,36 @@ pub fn run(args: &Args, command: &Consumer, out: &mut Output) -> Outcome {
                     out.text(format_args!("removed consumer '{name}' of dataset '{dataset}'"))
                 }
             })
+        }
+    }
+}
+
+fn failed(name: &str, dataset: &[u8], error: Error, message: Option<String>) -> Failure {
+    Failure::Consumer(Box::new(OfConsumer { name: name.to_owned(), dataset: dataset.to_vec(), error, message }))
+}
+
+/// What to say of an acknowledgement that is ahead of the store.
+fn not_visible(engine: &Engine, error: &Error) -> Option<String> {
+    let Error::Stale(Stale { reason: StaleReason::Future, position, .. }) = error else { return None };
+    let visible = engine.visible();
+    Some(format!(
+        "key {position} cannot be acknowledged: the last visible key of this store is {visible}; give the key of an \
+         entry that was fetched from it"
+    ))
+}
+
+/// Whether a consumer is in the list.
+fn is_registered(engine: &Engine, name: &str, dataset: &[u8]) -> Outcome<bool> {
+    // A list begins behind a place, and this is one shortly before the consumer's.
+    let mut after = dataset[..dataset.len().saturating_sub(1)].to_vec();
+    loop {
+        let rows = engine.consumers(Some((name, &after)), ROWS)?;
+        if rows.iter().any(|row| row.name == name && row.dataset == dataset) {
+            return Ok(true);
+        }
+        match rows.into_iter().next_back() {
+            Some(row) if row.name == name && *row.dataset < *dataset => after = row.dataset,
+            _ => return Ok(false),
         }
     }
 }

@@ -20,12 +20,27 @@ pub enum Failure {
     Engine(Error),
     /// The entity does not exist in the dataset.
     NoEntity { dataset: Vec<u8>, entity: Vec<u8> },
+    /// The engine said so of a consumer.
+    Consumer(Box<OfConsumer>),
     /// An import stopped before its end.
     Import(Box<Stopped>),
     /// `verify` found something.
     Findings { dir: PathBuf, count: usize },
     /// Whatever read our output went away. That is its right.
     Pipe,
+}
+
+/// What a consumer's call was refused for.
+#[derive(Debug)]
+pub struct OfConsumer {
+    /// Its name.
+    pub name: String,
+    /// The dataset that it reads.
+    pub dataset: Vec<u8>,
+    /// Why.
+    pub error: Error,
+    /// The same in other words, where the engine's do not fit.
+    pub message: Option<String>,
 }
 
 /// Where an import stopped, and why.
@@ -50,6 +65,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Failure::Engine(error) => json::exit_code(error),
+            Failure::Consumer(of) => json::exit_code(&of.error),
             Failure::NoEntity { .. } => 7,
             Failure::Import(stopped) => stopped.error.as_ref().map_or(1, json::exit_code),
             Failure::Findings { .. } => 5,
@@ -64,6 +80,7 @@ impl Failure {
             Failure::NoEntity { dataset, entity } => {
                 ErrorBody::new("not_found", message).dataset(dataset).entity(entity)
             }
+            Failure::Consumer(of) => json::error(&of.error).message(message).dataset(&of.dataset).consumer(&of.name),
             Failure::Import(stopped) => match &stopped.error {
                 Some(error) => json::error(error).message(message),
                 None => ErrorBody::new("interrupted", message),
@@ -92,6 +109,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Engine(error) => error.fmt(f),
+            Failure::Consumer(of) => match &of.message {
+                Some(message) => f.write_str(message),
+                None => of.error.fmt(f),
+            },
             Failure::NoEntity { dataset, entity } => write!(
                 f,
                 "not found: entity '{}' in dataset '{}'",

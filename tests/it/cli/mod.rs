@@ -11,6 +11,8 @@ mod changes_leaves_payloads_out;
 mod changes_since_a_time;
 mod changes_views;
 mod compact_reports_what_it_dropped;
+mod consumer_errors_name_it;
+mod consumer_fetch_tells_of_a_new_consumer;
 mod consumers_keep_their_position;
 mod datasets_by_prefix;
 mod delete_forgets_a_dataset;

@@ -53,10 +53,21 @@ impl Vfs for OsVfs {
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(Held(file)))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+/// A lock, let go of when this is dropped. Closing the file would not do: a child that another thread is just starting
+/// has it too until it runs its program.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If it cannot be, closing does it as soon as nobody has the file.
+        let _ = self.0.unlock();
     }
 }
 

@@ -84,6 +84,22 @@ fn the_lock_is_exclusive_and_released() {
 }
 
 #[test]
+fn the_lock_is_released_also_while_another_thread_starts_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("LOCK");
+    std::thread::scope(|scope| {
+        let children = scope.spawn(|| {
+            for _ in 0..100 {
+                std::process::Command::new("true").status().unwrap();
+            }
+        });
+        while !children.is_finished() {
+            drop(OsVfs.lock(&path).unwrap().expect("nobody holds it"));
+        }
+    });
+}
+
+#[test]
 fn allocated_space_reads_as_zeros_and_keeps_what_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let file = OsVfs.create_new(&dir.path().join("file")).unwrap();

@@ -4,11 +4,18 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
+
 /// Runs a suite over these seeds; each seed is one try, or a fixed number of them.
 pub type Run = fn(Range<u64>, &mut Suite);
 
-/// One suite under way. It ends well only by [`Suite::finish`].
+/// Held by the suite that runs: each takes processes, a disk or much of the machine for itself, and some look at how
+/// long something takes.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// One suite under way, the only one of this process. It ends well only by [`Suite::finish`].
 pub struct Suite {
+    _machine: MutexGuard<'static, ()>,
     name: &'static str,
     goals: &'static str,
     began: Instant,
@@ -19,7 +26,8 @@ pub struct Suite {
 impl Suite {
     /// `goals` are the numbers in docs/reliability.md, as "1, 3".
     pub fn begin(name: &'static str, goals: &'static str) -> Suite {
-        Suite { name, goals, began: Instant::now(), ran: 0, fired: 0 }
+        let machine = MACHINE.lock();
+        Suite { _machine: machine, name, goals, began: Instant::now(), ran: 0, fired: 0 }
     }
 
     /// So many more tries were made, and each ended as promised.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Store, put};
+use super::{Store, interrupt, put};
 
 #[test]
 fn a_follower_prints_waits_and_closes_the_store() {
@@ -28,8 +28,7 @@ fn a_follower_prints_waits_and_closes_the_store() {
     }
     assert_eq!(kinds, ["entry", "page", "entry", "page"]);
     assert!(child.try_wait().expect("it can be asked").is_none(), "it did not wait for more");
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(killed.success());
+    interrupt(&child);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(lineage(), before, "the store was not closed cleanly");

@@ -1,12 +1,12 @@
 #![cfg(unix)]
 
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Ran, Store, put};
+use super::{Ran, Store, interrupt, put};
 
 /// An import from a pipe, once it listens to signals: that is before it makes the store.
 fn begun(store: &Store, deadline: Instant) -> Child {
@@ -22,11 +22,6 @@ fn begun(store: &Store, deadline: Instant) -> Child {
         std::thread::sleep(Duration::from_millis(5));
     }
     child
-}
-
-fn interrupt(child: &Child) {
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(killed.success());
 }
 
 /// Its error, after it was found that what it says is there is there.

@@ -171,3 +171,10 @@ fn texts<'a>(values: &'a [Value], field: &str) -> Vec<&'a str> {
 fn key(value: &Value) -> u64 {
     value.as_str().expect("a key is text").parse().expect("a key is digits")
 }
+
+/// What Ctrl-C does.
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::INT)
+        .expect("it can be told");
+}

@@ -5,12 +5,17 @@
 //! of what was flushed, the stopped one is closed, the store is opened anew, and readers are moved there. What was
 //! committed and not flushed is lost by this, as by a crash: a seal whose flush failed is made again from its tail, which
 //! is let go only after the flush, and so is a step of compaction.
+//!
+//! A read may take long, and hold an opening that was replaced. The files that it reads stay: the one that stopped has
+//! ended its work in the background before the read-only opening looks, that one removes nothing ever, and the last one
+//! neither compacts nor is written to before the read-only one is closed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::open::Mode;
 use super::{Result, Store, StoreOptions};
 use crate::error::Error;
 
@@ -68,7 +73,7 @@ impl Index {
             self.replace(Store::open_read_only(&vfs, &dir, options, at_least)?)?;
         }
         self.get().check_room(more)?;
-        self.replace(Store::open_again(&vfs, &dir, options, at_least)?)?;
+        self.replace(Store::open_again(&vfs, &dir, options, at_least, Mode::Beside)?)?;
         tracing::info!(dir = %dir.display(), "opened the index store again after the disk was full");
         Ok(())
     }
@@ -82,12 +87,19 @@ impl Index {
     /// Closes what was replaced once no call holds it any more.
     fn close_replaced(&self) -> Result<()> {
         let mut replaced = self.replaced.lock();
+        if replaced.is_none() {
+            return Ok(());
+        }
         let until = Instant::now() + PATIENCE;
         while replaced.as_ref().is_some_and(|store| Arc::strong_count(store) > 1) {
             if Instant::now() > until {
                 return Err(Error::NoSpace { what: "the index store is opened again when reads under way end".into() });
             }
             std::thread::sleep(Duration::from_micros(200));
+        }
+        let store = self.get();
+        if store.mode == Mode::Beside {
+            store.kv.compact_from_now_on(store.dir())?;
         }
         *replaced = None;
         Ok(())

@@ -4,6 +4,7 @@ mod damage;
 mod double;
 mod full_disk;
 mod reads;
+mod reopened;
 mod row_keys;
 mod sizes;
 
@@ -18,6 +19,13 @@ pub(super) const OPTIONS: StoreOptions = StoreOptions { memory: 8 << 20, cache_b
 /// The operating system's files.
 pub(super) fn os() -> Arc<dyn Vfs> {
     Arc::new(crate::vfs::OsVfs)
+}
+
+impl Store {
+    /// As if a flush had found the disk full.
+    pub(crate) fn pretend_full(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
 }
 
 /// A store in a directory of its own.

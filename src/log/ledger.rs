@@ -17,7 +17,7 @@ use crate::options::SyncKeys;
 use crate::planted::{Bug, planted};
 use crate::types::Finding;
 use crate::vfs::{Vfs, VfsFile, is_full, read_exact_at, write_all_at};
-use replace::{NEW_NAME, put_in_place, write_beside};
+use replace::{put_in_place, write_beside};
 
 /// The newest format of a store that this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -181,7 +181,7 @@ impl Ledger {
         encode_slot(&state, 1).map_err(bad)?;
         let write = || {
             let file = write_beside(vfs, dir, &state, 1)?;
-            put_in_place(vfs, dir, &*file).map(|()| file)
+            put_in_place(vfs, dir).map(|()| file)
         };
         let file = write().map_err(|source| Error::io(what(), source))?;
         Ok(Ledger { path, file, seq: 2, state, failed: None })
@@ -253,15 +253,11 @@ impl Ledger {
         let what = || format!("write {}", self.path.display());
         let file = match write_beside(vfs, dir, &self.state, seq - 1) {
             Ok(file) => file,
-            // There is no space for it: better in place than not to open.
-            Err(error) if is_full(&error) => {
-                // In the way of nothing: the next one replaces it.
-                let _ = vfs.remove(&dir.join(NEW_NAME));
-                return self.write(&self.state.clone(), self.seq);
-            }
+            // There is no space for it, which only its sync may have found: better in place than not to open.
+            Err(error) if is_full(&error) => return self.write(&self.state.clone(), self.seq),
             Err(source) => return Err(Error::io(what(), source)),
         };
-        put_in_place(vfs, dir, &*file).map_err(|source| Error::Io { what: what(), source })?;
+        put_in_place(vfs, dir).map_err(|source| Error::Io { what: what(), source })?;
         (self.file, self.seq) = (file, seq);
         Ok(())
     }

@@ -3,6 +3,8 @@ use std::ffi::OsString;
 use super::*;
 use crate::vfs::{LockGuard, VfsFile};
 
+const NEW_LEDGER: &str = "ledger.new";
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, Default)]
 struct Plan {
@@ -10,6 +12,9 @@ struct Plan {
     write: Option<(u64, io::ErrorKind)>,
     allocate: Option<io::ErrorKind>,
     sync: Option<io::ErrorKind>,
+    /// Syncs of a new ledger beside the old one.
+    sync_new: Option<io::ErrorKind>,
+    rename: Option<io::ErrorKind>,
     /// After so many operations that change something, none works any more.
     left: Option<usize>,
 }
@@ -20,6 +25,7 @@ struct Faulty(Arc<Mutex<Plan>>);
 struct FaultyFile {
     file: Arc<dyn VfsFile>,
     plan: Arc<Mutex<Plan>>,
+    is_new_ledger: bool,
 }
 
 fn change(plan: &Mutex<Plan>) -> io::Result<()> {
@@ -34,8 +40,8 @@ fn change(plan: &Mutex<Plan>) -> io::Result<()> {
 }
 
 impl Faulty {
-    fn wrap(&self, file: Arc<dyn VfsFile>) -> Arc<dyn VfsFile> {
-        Arc::new(FaultyFile { file, plan: Arc::clone(&self.0) })
+    fn wrap(&self, path: &Path, file: Arc<dyn VfsFile>) -> Arc<dyn VfsFile> {
+        Arc::new(FaultyFile { file, plan: Arc::clone(&self.0), is_new_ledger: path.ends_with(NEW_LEDGER) })
     }
     fn set(&self, plan: Plan) {
         *self.0.lock() = plan;
@@ -51,14 +57,15 @@ impl Vfs for Faulty {
         OsVfs.list(dir)
     }
     fn open(&self, path: &Path, write: bool) -> io::Result<Arc<dyn VfsFile>> {
-        Ok(self.wrap(OsVfs.open(path, write)?))
+        Ok(self.wrap(path, OsVfs.open(path, write)?))
     }
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
         change(&self.0)?;
-        Ok(self.wrap(OsVfs.create_new(path)?))
+        Ok(self.wrap(path, OsVfs.create_new(path)?))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         change(&self.0)?;
+        self.0.lock().rename.map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
         OsVfs.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -113,7 +120,9 @@ impl VfsFile for FaultyFile {
     }
     fn sync_all(&self) -> io::Result<()> {
         change(&self.plan)?;
-        self.plan.lock().sync.map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
+        let plan = *self.plan.lock();
+        let fault = plan.sync.or(plan.sync_new.filter(|_| self.is_new_ledger));
+        fault.map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
         self.file.sync_all()
     }
 }
@@ -225,6 +234,60 @@ fn a_failed_ledger_update_is_latched_and_the_state_stays() {
     assert!(matches!(log.ledger.lock().update(|state| state.lease = 99), Err(Error::Poisoned { .. })));
     assert_eq!(log.ledger.lock().state(), &before);
     assert!(matches!(roll(&mut log), Err(AppendError::Failed(_))));
+}
+
+#[test]
+fn no_new_ledger_is_left_beside_the_old_one() {
+    let full = Some(io::ErrorKind::StorageFull);
+    let plans = [
+        // There is no space for it, which its sync finds: the old one serves.
+        (Plan { sync_new: full, ..Plan::default() }, true),
+        (Plan { sync_new: Some(io::ErrorKind::Other), ..Plan::default() }, false),
+        (Plan { rename: full, ..Plan::default() }, false),
+        // A crash left one.
+        (Plan::default(), true),
+    ];
+    for (plan, opens) in plans {
+        let (dir, faulty, log) = setup();
+        drop(log);
+        let new = dir.path().join(NEW_LEDGER);
+        fs::write(&new, b"half").unwrap();
+        faulty.set(plan);
+        let opened = open_on(Arc::new(faulty.clone()), dir.path(), Upto::default());
+        assert_eq!(opened.is_ok(), opens, "{plan:?}: {:?}", opened.err());
+        assert!(!new.exists(), "{plan:?}");
+        faulty.set(Plan::default());
+        drop(opened);
+        let mut opened = open(dir.path()).unwrap();
+        assert_eq!(keys(&opened), [1]);
+        let next = opened.recovery.next_key;
+        commit(&mut opened.log, next, b"it goes on");
+        drop(opened);
+        assert_eq!(keys(&open(dir.path()).unwrap()), [1, next]);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_a_spare_is_no_loss() {
+    let (dir, faulty, mut log) = setup();
+    for key in 2..=4 {
+        commit(&mut log, key, &[key as u8; 3000]);
+    }
+    assert_eq!(log.segments(), [1, 2, 3]);
+    let upto = Upto { key: 2, pos: LogPos { segment: 3, offset: FIRST_FRAME } };
+    log.ledger.lock().update(|state| (state.sealing_upto, state.applied_upto) = (upto, upto)).unwrap();
+    faulty.set(Plan { rename: Some(io::ErrorKind::Other), ..Plan::default() });
+    log.recycle(upto.pos).unwrap();
+    assert_eq!(log.segments(), [3]);
+    assert!(segment_path(dir.path(), 1).exists(), "it could not be renamed");
+    // Nor can the next segment be made of a spare: there is none.
+    commit(&mut log, 5, &[5; 3000]);
+    faulty.set(Plan::default());
+    drop(log);
+    assert!(findings(dir.path()).1.is_empty());
+    let opened = open_on(Arc::new(OsVfs), dir.path(), Upto { key: 3, ..upto }).unwrap();
+    assert_eq!(keys(&opened), [4, 5]);
+    assert!(!segment_path(dir.path(), 1).exists() && !segment_path(dir.path(), 2).exists(), "nothing names them");
 }
 
 #[test]

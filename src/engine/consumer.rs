@@ -23,10 +23,9 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
     check(consumer)?;
     let store = core.store();
     let (pin, dataset) = Pin::of(core, &store, name)?;
-    let acked = match acked(&pin, &dataset, consumer.as_bytes())? {
-        Some(acked) => acked,
-        None => begin(core, consumer, name, &pin, &dataset)?,
-    };
+    let known = acked(&pin, &dataset, consumer.as_bytes())?;
+    // One that is new reads the state as of now.
+    let acked = known.unwrap_or(Acked { position: 0, bound: pin.visible });
     let floor = dataset.record.history_floor;
     if acked.position.max(acked.bound) < floor {
         return Err(Error::Evicted { consumer: consumer.to_string(), floor });
@@ -37,16 +36,21 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
         false => Window::after(position),
     };
     // It may have seen more than it has acknowledged: no delete is left out as unseen.
-    Ok(read(core, &pin, &dataset, window, limits, Unseen::Told)?.0)
+    let (page, _) = read(core, &pin, &dataset, window, limits, Unseen::Told)?;
+    // Nothing is held while a commit is waited for: it may wait for the index store to be opened again.
+    drop(pin);
+    drop(store);
+    if known.is_none() {
+        begin(core, consumer, name, dataset.id, acked)?;
+    }
+    Ok(page)
 }
 
-/// Registers a consumer that fetches for the first time: it reads the state as of now, and retention keeps what comes
-/// after that for it.
-fn begin(core: &Core, consumer: &str, name: &[u8], pin: &Pin<'_>, dataset: &Dataset) -> Result<Acked> {
-    let acked = Acked { position: 0, bound: pin.visible };
-    match write(core, consumer, name, dataset.id, acked) {
+/// Registers a consumer that fetches for the first time: retention keeps for it what comes after the state that it reads.
+fn begin(core: &Core, consumer: &str, name: &[u8], incarnation: u64, acked: Acked) -> Result<()> {
+    match write(core, consumer, name, incarnation, acked) {
         // Reads go on while nothing can be written; it is registered by its first acknowledgement then.
-        Ok(()) | Err(Error::Poisoned { .. } | Error::NoSpace { .. } | Error::SealFailed { .. }) => Ok(acked),
+        Ok(()) | Err(Error::Poisoned { .. } | Error::NoSpace { .. } | Error::SealFailed { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -68,7 +72,6 @@ pub fn ack(core: &Core, consumer: &str, name: &[u8], upto: SyncKey) -> Result<Sy
         return Err(Stale { reason, dataset: name.to_vec(), position, floor: 0 }.into());
     }
     let before = acked(&pin, &dataset, consumer.as_bytes())?;
-    // Nothing is held while a commit is waited for.
     drop(pin);
     drop(store);
     let now = Acked { position: upto.get(), bound: 0 };

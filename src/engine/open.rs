@@ -20,7 +20,7 @@ use super::watch::Watchers;
 use crate::codec::Malformed;
 use crate::error::{Error, Result};
 use crate::frame::{Body, FrameHeader, LogPos};
-use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto};
+use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto, segment_path};
 use crate::options::{Compression, Options};
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
@@ -161,6 +161,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         None => Store::open_after(&vfs, &dir.join(DB), &store_options(&options), state.applied_upto.key, look)?,
     };
     let mut replay = Replay {
+        dir: &dir,
         store: &store,
         ledger: &ledger,
         options: &options,
@@ -211,6 +212,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
 /// Takes recovered frames into a tail, and seals it whenever it is full: memory stays bounded also if the store was
 /// written with a larger budget.
 struct Replay<'r> {
+    dir: &'r Path,
     store: &'r Store,
     ledger: &'r Mutex<Ledger>,
     options: &'r Options,
@@ -247,7 +249,8 @@ impl Replay<'_> {
         let body = Body::parse(body)
             .and_then(|body| if body.count() == count { Ok(body) } else { Err(Malformed("it has another length")) })
             .map_err(|wrong| {
-                Error::damaged("log", None, format!("the commit at key {base} cannot be read: {}", wrong.0))
+                let (file, at) = (segment_path(self.dir, end.segment), end.offset.saturating_sub(header.frame_len()));
+                Error::damaged(file, at, format!("the commit at key {base} cannot be read: {}", wrong.0))
             })?;
         if !self.tail.is_empty() && self.tail.bytes() + Tail::cost(&body) > self.options.tail_limit() {
             self.seal()?;

@@ -1,12 +1,19 @@
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::Engine;
 use super::changes::page;
 use super::pin::Pin;
 use crate::compact::{self, Policy};
 use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::log::{Ledger, Log, LogOptions, NewFrame, segment_path};
 use crate::options::Options;
 use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention};
+use crate::vfs::OsVfs;
 
 #[test]
 fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
@@ -48,4 +55,52 @@ fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
     engine.changes("d", &Cursor::after(deleted), Limits::default()).unwrap();
     let (page, _) = page(&core, &old, &dataset, &Cursor::after(created), Limits::default()).unwrap();
     assert_eq!(page.entries.len(), 1, "the client knows the entity and must be told that it is gone");
+}
+
+#[test]
+fn a_first_fetch_holds_no_store_while_it_is_registered() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path().join("store"), Options::default().background_compaction(false)).unwrap();
+    let mut batch = Batch::new();
+    batch.put("d", "e", "x");
+    engine.append(batch).unwrap();
+    let core = engine.core().unwrap();
+    let writer = core.commits.writer.lock();
+    std::thread::scope(|scope| {
+        let fetch = scope.spawn(|| engine.consumer_fetch("c", "d", Limits::default()));
+        let since = Instant::now();
+        while core.commits.queued() == 0 {
+            assert!(since.elapsed() < Duration::from_secs(60), "nothing is registered");
+            std::thread::yield_now();
+        }
+        // The way to it has one, and this is another.
+        let holders = Arc::strong_count(&core.store()) - 2;
+        drop(writer);
+        let page = fetch.join().unwrap().unwrap();
+        assert_eq!((holders, page.entries.len()), (0, 1));
+    });
+    assert_eq!(engine.consumers(None, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_commit_that_cannot_be_read_is_named_by_file_and_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("store");
+    Engine::open(&dir, Options::default()).unwrap().close().unwrap();
+    let ledger = Arc::new(Mutex::new(Ledger::open(&OsVfs, &dir).unwrap()));
+    let applied = ledger.lock().state().applied_upto;
+    let options = LogOptions { segment_bytes: 64 << 10, now_ms: 1, random: Options::default().random };
+    let sound = Log::look(Arc::new(OsVfs), &dir, options, ledger, applied).unwrap();
+    let (mut log, recovery) = sound.open(&mut |_, _, _| Ok(())).unwrap();
+    let (at, base, body) = (log.end(), recovery.next_key, Bytes::from_static(b"its checksum is right"));
+    let frame = NewFrame { body: &body, body_crc: crc32fast::hash(&body), count: 1, base, time_ms: 1 };
+    log.append(&[frame]).unwrap();
+    log.close(base + 1).unwrap();
+    drop(log);
+    match Engine::open(&dir, Options::default()).map(drop) {
+        Err(Error::Damaged { file, offset, what }) => {
+            assert_eq!((file, offset), (segment_path(&dir, at.segment), Some(at.offset)), "{what}");
+        }
+        other => panic!("{other:?}"),
+    }
 }

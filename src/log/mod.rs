@@ -42,6 +42,11 @@ const DIR_NAME: &str = "log";
 /// A buffer that grew beyond this for one group is not kept.
 const KEPT_BUFFER: usize = 4 << 20;
 
+/// The file of a segment of the store in `dir`.
+pub fn segment_path(dir: &Path, segment: u64) -> PathBuf {
+    dir.join(DIR_NAME).join(FileName::Segment(segment).to_string())
+}
+
 /// Segments are not recycled while one of these is there.
 pub struct Pin {
     _held: Arc<()>,

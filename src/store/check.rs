@@ -2,9 +2,11 @@
 
 mod compare;
 mod dataset;
+mod walk;
 
 use super::families::Family;
 use super::keys;
+use super::pool::Pool;
 use super::record::{ConsumerRecord, DatasetRecord, IdempotencyRecord};
 use super::rows::Position;
 use super::snapshot::{Snapshot, parse_id};
@@ -12,6 +14,8 @@ use crate::codec::Malformed;
 use crate::error::{Error, Name, Result};
 use crate::meta;
 use crate::types::Finding;
+use dataset::Dataset;
+use walk::ChunkWalk;
 
 /// What a verification looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +42,7 @@ impl Snapshot<'_> {
         for family in Family::BY_DATASET {
             self.check_owners(family, report);
         }
+        let (pool, mut chunks) = (Pool::new(self), ChunkWalk::new(self));
         let (from, to) = keys::records_range(0);
         let mut at = Position::new(self, Family::Datasets, Some((from, to)));
         at.seek_first();
@@ -46,7 +51,7 @@ impl Snapshot<'_> {
             if keys::parse_record(row).is_ok()
                 && let Ok(record) = meta::decode::<DatasetRecord>(value)
             {
-                self.check_dataset(&record, &mut checked, report);
+                Dataset::new(&pool, &record).check(&mut chunks, &mut checked, report);
             }
             at.next();
         }

@@ -36,11 +36,6 @@ impl Snapshot<'_> {
         at.seek(&from);
         Entities { at, id, ended: false }
     }
-
-    /// All versions of all entities of a dataset, newest first within an entity.
-    pub(super) fn all_versions(&self, id: u64) -> Rows<'_, (Bytes, Version)> {
-        Rows::new(self, Family::Entities, keys::dataset_range(id), parse_row)
-    }
 }
 
 /// Looks up versions of entities with one iterator.

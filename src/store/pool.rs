@@ -1,8 +1,15 @@
 //! Iterators that serve again and again: to make one costs more than most datasets have to tell.
+//!
+//! RocksDB takes an iterator's bounds when it is made, so these have none but their family's, and a walk finds a dataset's
+//! end by stepping beyond it, over whatever was deleted up to the next row that is there. That next dataset's own walk
+//! passes the same again: together it is twice as much, whatever lies there. A walk alone, whose end would matter, has
+//! bounds: see [`Rows`](super::rows::Rows).
 
 use std::cell::RefCell;
 
-use super::entities::parse_version;
+use bytes::Bytes;
+
+use super::entities::{parse_row, parse_version};
 use super::families::Family;
 use super::record::Version;
 use super::rows::Position;
@@ -14,7 +21,16 @@ use crate::codec::Malformed;
 /// Reads of one snapshot, for who asks about many datasets in turn.
 pub struct Pool<'s> {
     snapshot: &'s Snapshot<'s>,
-    spare: RefCell<Vec<(Family, Position<'s>)>>,
+    spare: RefCell<Vec<(Kind, Position<'s>)>>,
+}
+
+/// What an iterator is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A walk over a family's rows.
+    Walk(Family),
+    /// Seeks to versions of one entity at a time.
+    Lookup,
 }
 
 impl<'s> Pool<'s> {
@@ -53,11 +69,17 @@ impl<'s> Pool<'s> {
 
     /// As [`Snapshot::version_at_or_below`].
     pub fn version_at_or_below(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
-        let mut at = self.take(Family::Entities);
+        let mut at = self.take(Kind::Lookup);
         at.seek(&keys::entity(id, entity, key));
         let version = at.parsed(parse_version);
-        self.give_back(Family::Entities, at);
+        self.give_back(Kind::Lookup, at);
         version
+    }
+
+    /// All versions of all entities of a dataset, newest first within an entity.
+    pub(super) fn all_versions(&self, id: u64) -> PoolRows<'_, 's, (Bytes, Version)> {
+        let (from, end) = keys::dataset_range(id);
+        self.walk(Family::Entities, &from, end, parse_row)
     }
 
     fn walk<T>(
@@ -67,24 +89,26 @@ impl<'s> Pool<'s> {
         end: Vec<u8>,
         parse: fn(&[u8], &[u8]) -> Result<T, Malformed>,
     ) -> PoolRows<'_, 's, T> {
-        let mut at = self.take(family);
+        let mut at = self.take(Kind::Walk(family));
         at.seek(from);
         PoolRows { pool: self, at: Some(at), family, end, parse }
     }
 
-    fn take(&self, family: Family) -> Position<'s> {
+    fn take(&self, kind: Kind) -> Position<'s> {
         let mut spare = self.spare.borrow_mut();
-        match spare.iter().position(|(of, _)| *of == family) {
-            Some(found) => spare.swap_remove(found).1,
-            None if family == Family::Entities => Position::of_entities(self.snapshot),
+        if let Some(found) = spare.iter().position(|(of, _)| *of == kind) {
+            return spare.swap_remove(found).1;
+        }
+        match kind {
+            Kind::Lookup => Position::of_entities(self.snapshot),
             // Behind the consumers lie rows that come and go by the million.
-            None if family == Family::Meta => Position::new(self.snapshot, family, Some(keys::all_consumers_range())),
-            None => Position::new(self.snapshot, family, None),
+            Kind::Walk(Family::Meta) => Position::new(self.snapshot, Family::Meta, Some(keys::all_consumers_range())),
+            Kind::Walk(family) => Position::new(self.snapshot, family, None),
         }
     }
 
-    fn give_back(&self, family: Family, at: Position<'s>) {
-        self.spare.borrow_mut().push((family, at));
+    fn give_back(&self, kind: Kind, at: Position<'s>) {
+        self.spare.borrow_mut().push((kind, at));
     }
 }
 
@@ -101,7 +125,7 @@ pub struct PoolRows<'p, 's, T> {
 impl<T> PoolRows<'_, '_, T> {
     fn stop(&mut self) {
         if let Some(at) = self.at.take() {
-            self.pool.give_back(self.family, at);
+            self.pool.give_back(Kind::Walk(self.family), at);
         }
     }
 }

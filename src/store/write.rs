@@ -167,7 +167,7 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    fn delete(&mut self, family: Family, row: &[u8]) {
+    pub(super) fn delete(&mut self, family: Family, row: &[u8]) {
         self.batch.delete(family, row);
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// Most findings of one comparison; what is wrong everywhere need not be said for every entry.
 const MOST: usize = 100;
 
-impl Dataset<'_> {
+impl Dataset<'_, '_> {
     /// Names entries without versions and versions without entries.
     pub(super) fn compare_versions(&self, report: &mut Report<'_>) {
         let mut named = 0;
@@ -37,13 +37,13 @@ impl Dataset<'_> {
     fn conclude(&self, outcome: Result<()>, named: usize, what: &str, report: &mut Report<'_>) {
         match outcome {
             Err(error) => report(super::finding(&error, Some(self.record))),
-            Ok(()) if named == 0 => report(super::disagreement(self.snapshot, self.record, None, what.to_owned())),
+            Ok(()) if named == 0 => report(super::disagreement(self.snapshot(), self.record, None, what.to_owned())),
             Ok(()) => {}
         }
     }
 
     fn entries_without_versions(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
-        let mut lookup = self.snapshot.entity_lookup();
+        let mut lookup = self.snapshot().entity_lookup();
         self.each_chunk(|chunk| {
             for entry in chunk.iter() {
                 let found =
@@ -52,7 +52,7 @@ impl Dataset<'_> {
                     Some(version) if stored(&version) == stored_of(&entry) => continue,
                     Some(_) => "the index says something else of this entry than its chunk",
                     None => {
-                        let successor = self.snapshot.mark(self.record.id, entry.key)?;
+                        let successor = self.snapshot().mark(self.record.id, entry.key)?;
                         if self.may_be_dropped(&entry, successor) {
                             continue;
                         }
@@ -70,7 +70,7 @@ impl Dataset<'_> {
     }
 
     fn versions_without_entries(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
-        for row in self.snapshot.all_versions(self.record.id) {
+        for row in self.pool.all_versions(self.record.id) {
             let (entity, version) = row?;
             let found = self.entry_at(version.key, |chunk, i| chunk.entry(i).entity == &entity[..])?;
             if found != Some(true) {
@@ -87,7 +87,7 @@ impl Dataset<'_> {
     fn entries_without_marks(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
         self.each_chunk(|chunk| {
             for entry in chunk.iter().filter(|entry| self.must_be_linked(entry.prev, entry.key)) {
-                let found = self.snapshot.mark(self.record.id, entry.prev)?;
+                let found = self.snapshot().mark(self.record.id, entry.prev)?;
                 if found == Some(entry.key) {
                     continue;
                 }
@@ -106,7 +106,7 @@ impl Dataset<'_> {
     }
 
     fn marks_without_entries(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
-        for mark in self.snapshot.marks(self.record.id, 0) {
+        for mark in self.snapshot().marks(self.record.id, 0) {
             let (old, successor) = mark?;
             if !self.must_be_linked(old, successor) {
                 continue;
@@ -124,8 +124,8 @@ impl Dataset<'_> {
 
     /// Hands each chunk to `look`, until that says no.
     fn each_chunk(&self, mut look: impl FnMut(&Chunk) -> Result<bool>) -> Result<()> {
-        for meta in self.snapshot.metas(self.record.id, 0) {
-            if !look(&self.snapshot.read_chunk(self.record.id, meta?.last)?)? {
+        for meta in self.snapshot().metas(self.record.id, 0) {
+            if !look(&self.snapshot().read_chunk(self.record.id, meta?.last)?)? {
                 break;
             }
         }
@@ -134,7 +134,7 @@ impl Dataset<'_> {
 
     /// What `look` says of the entry at `key`, if there is one.
     fn entry_at(&self, key: u64, look: impl FnOnce(&Chunk, usize) -> bool) -> Result<Option<bool>> {
-        let chunk = self.snapshot.chunk_covering(self.record.id, self.record.epoch, key)?;
+        let chunk = self.snapshot().chunk_covering(self.record.id, self.record.epoch, key)?;
         Ok(chunk.and_then(|chunk| {
             let i = chunk.search(key).checked_sub(1)?;
             (chunk.key(i) == key).then(|| look(&chunk, i))

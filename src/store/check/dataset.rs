@@ -5,15 +5,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::super::chunks::parse_chunk;
-use super::super::families::Family;
-use super::super::keys;
+use super::super::pool::{Pool, PoolRows};
 use super::super::record::{DatasetRecord, Version};
-use super::super::rows::{Position, Rows};
 use super::super::snapshot::Snapshot;
+use super::walk::ChunkWalk;
 use super::{Checked, Report, disagreement, finding};
 use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
-use crate::error::Result;
 use crate::planted::{Bug, planted};
 use crate::types::{Keep, Op};
 
@@ -50,45 +47,51 @@ struct Totals {
 }
 
 /// One dataset while it is checked.
-pub(super) struct Dataset<'c> {
-    pub(super) snapshot: &'c Snapshot<'c>,
+pub(super) struct Dataset<'c, 's> {
+    pub(super) pool: &'c Pool<'s>,
     pub(super) record: &'c DatasetRecord,
 }
 
-impl Snapshot<'_> {
+impl<'c, 's> Dataset<'c, 's> {
+    pub(super) fn new(pool: &'c Pool<'s>, record: &'c DatasetRecord) -> Dataset<'c, 's> {
+        Dataset { pool, record }
+    }
+
+    pub(super) fn snapshot(&self) -> &'s Snapshot<'s> {
+        self.pool.snapshot()
+    }
+
     /// Checks one dataset in both directions: every entry of a chunk has its version in the index (unless it was
     /// dropped and only waits for its chunk to be rewritten) and every version its entry; every mark its entry and
     /// every superseded entry its mark; chunks their counts; and the record all sums.
-    pub fn check_dataset(&self, record: &DatasetRecord, checked: &mut Checked, report: &mut Report<'_>) {
-        let dataset = Dataset { snapshot: self, record };
+    pub(super) fn check(&self, walk: &mut ChunkWalk<'_>, checked: &mut Checked, report: &mut Report<'_>) {
+        let record = self.record;
         checked.datasets += 1;
-        let chunks = dataset.read_chunks(checked, report);
-        let index = dataset.read_index(checked, report);
+        let chunks = self.read_chunks(walk, checked, report);
+        let index = self.read_index(checked, report);
         if !chunks.broken && !index.broken {
             if chunks.versions != index.versions {
-                dataset.compare_versions(report);
+                self.compare_versions(report);
             }
             if chunks.links != index.links && !planted(Bug::MarksNotVerified) {
-                dataset.compare_links(report);
+                self.compare_links(report);
             }
         }
         if !chunks.broken {
-            dataset.agree("superseding entries", record.superseding, chunks.superseding, report);
-            dataset.agree("bytes superseded", record.superseded_bytes, chunks.superseded_bytes, report);
+            self.agree("superseding entries", record.superseding, chunks.superseding, report);
+            self.agree("bytes superseded", record.superseded_bytes, chunks.superseded_bytes, report);
             // The newest entries may have been dropped (purged deletes, a window): then the record alone remembers them.
             if chunks.last == record.head {
-                dataset.agree("entries ever appended", record.seq, chunks.seq, report);
-                dataset.agree("bytes ever appended", record.seq_bytes, chunks.seq_bytes, report);
+                self.agree("entries ever appended", record.seq, chunks.seq, report);
+                self.agree("bytes ever appended", record.seq_bytes, chunks.seq_bytes, report);
             }
             if chunks.last > record.head {
                 let what = format!("its head is {}, but it has an entry at key {}", record.head, chunks.last);
-                report(disagreement(self, record, Some(chunks.last), what));
+                self.report(chunks.last, what, report);
             }
         }
     }
-}
 
-impl Dataset<'_> {
     /// At or below this key a window dataset has dropped everything.
     pub(super) fn window_floor(&self) -> u64 {
         let window = self.record.retention.is_some_and(|retention| retention.keep == Keep::Window);
@@ -109,33 +112,32 @@ impl Dataset<'_> {
     }
 
     pub(super) fn report(&self, key: u64, what: impl Into<String>, report: &mut Report<'_>) {
-        report(disagreement(self.snapshot, self.record, Some(key), what.into()));
+        report(disagreement(self.snapshot(), self.record, Some(key), what.into()));
     }
 
     fn agree(&self, what: &str, recorded: u64, found: u64, report: &mut Report<'_>) {
         if recorded != found {
             let what = format!("its record says {recorded} {what}, but there are {found}");
-            report(disagreement(self.snapshot, self.record, None, what));
+            report(disagreement(self.snapshot(), self.record, None, what));
         }
     }
 
     /// Walks chunks, their counts and the marks together; all three are in key order.
-    fn read_chunks(&self, checked: &mut Checked, report: &mut Report<'_>) -> Totals {
+    fn read_chunks(&self, walk: &mut ChunkWalk<'_>, checked: &mut Checked, report: &mut Report<'_>) -> Totals {
         let id = self.record.id;
         let mut pass =
-            ChunkPass { dataset: self, marks: Some(self.snapshot.marks(id, 0)), mark: None, totals: Totals::default() };
+            ChunkPass { dataset: self, marks: Some(self.pool.marks(id, 0)), mark: None, totals: Totals::default() };
         pass.next_mark(report);
-        let mut metas = self.snapshot.metas(id, 0).peekable();
+        let mut metas = self.pool.metas(id, 0).peekable();
         let mut metas_broken = false;
-        let mut at = Position::new(self.snapshot, Family::Chunks, Some(keys::dataset_range(id)));
-        at.seek_first();
+        walk.begin(id);
         loop {
             if let Some(Err(error)) = metas.next_if(Result::is_err) {
                 report(finding(&error, Some(self.record)));
                 metas_broken = true;
             }
             let meta = metas.peek().and_then(|meta| meta.as_ref().ok()).copied();
-            let chunk = match self.chunk_at(&at, meta, checked) {
+            let chunk = match walk.chunk(meta, checked) {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     report(finding(&error, Some(self.record)));
@@ -143,7 +145,7 @@ impl Dataset<'_> {
                     // Where the next chunk begins is known from the counts alone.
                     let Some(meta) = meta else { break };
                     metas.next();
-                    at.seek(&keys::pair(id, meta.last.saturating_add(1)));
+                    walk.skip(meta.last);
                     continue;
                 }
             };
@@ -165,7 +167,7 @@ impl Dataset<'_> {
                     if meta.is_some() {
                         metas.next();
                     }
-                    at.next();
+                    walk.next(chunk.last_key());
                 }
                 (Some(_), None) => break, // taken by the arm above
             }
@@ -176,28 +178,12 @@ impl Dataset<'_> {
         pass.totals
     }
 
-    /// The chunk here. An error names the chunk that `meta` announces, which is the one that could not be read.
-    fn chunk_at(&self, at: &Position<'_>, meta: Option<ChunkMeta>, checked: &mut Checked) -> Result<Option<Chunk>> {
-        let store = self.snapshot.store;
-        match at.row() {
-            Ok(Some((row, value))) => {
-                checked.bytes += (row.len() + value.len()) as u64;
-                parse_chunk(row, value).map(Some).map_err(|what| store.malformed(Family::Chunks, row, what))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Err(match meta {
-                Some(meta) => store.name_blob(&keys::pair(self.record.id, meta.last), error),
-                None => error,
-            }),
-        }
-    }
-
     /// Walks the versions, and checks what the record says of them.
     fn read_index(&self, checked: &mut Checked, report: &mut Report<'_>) -> Totals {
         let mut totals = Totals::default();
         let (mut entries, mut bytes, mut tombstones, mut tombstone_bytes) = (0, 0, 0, 0);
         let mut entity = None;
-        for row in self.snapshot.all_versions(self.record.id) {
+        for row in self.pool.all_versions(self.record.id) {
             let (name, version) = match row {
                 Ok(row) => row,
                 Err(error) => {
@@ -214,7 +200,7 @@ impl Dataset<'_> {
             }
             entity = Some(name);
         }
-        for mark in self.snapshot.marks(self.record.id, 0) {
+        for mark in self.pool.marks(self.record.id, 0) {
             match mark {
                 Ok((old, successor)) if self.must_be_linked(old, successor) => totals.links.add((old, successor)),
                 Ok(_) => {}
@@ -242,15 +228,15 @@ pub(super) fn stored_of(entry: &ChunkEntry<'_>) -> (u64, u8, u64, bool, usize) {
 }
 
 /// The pass over chunks in key order, with the marks beside.
-struct ChunkPass<'c> {
-    dataset: &'c Dataset<'c>,
+struct ChunkPass<'c, 's> {
+    dataset: &'c Dataset<'c, 's>,
     /// None once they cannot be read.
-    marks: Option<Rows<'c, (u64, u64)>>,
+    marks: Option<PoolRows<'c, 's, (u64, u64)>>,
     mark: Option<(u64, u64)>,
     totals: Totals,
 }
 
-impl ChunkPass<'_> {
+impl ChunkPass<'_, '_> {
     fn chunk(&mut self, chunk: &Chunk, meta: Option<ChunkMeta>, report: &mut Report<'_>) {
         let dataset = self.dataset;
         if chunk.first_key() <= self.totals.last {
@@ -291,7 +277,7 @@ impl ChunkPass<'_> {
         }
         let dataset = self.dataset;
         let indexed = !dataset.may_be_dropped(entry, successor)
-            || match dataset.snapshot.version_at_or_below(dataset.record.id, entry.entity, entry.key) {
+            || match dataset.pool.version_at_or_below(dataset.record.id, entry.entity, entry.key) {
                 Ok(version) => version.is_some_and(|version| version.key == entry.key),
                 Err(_) => {
                     self.totals.broken = true; // reported by the pass over the index

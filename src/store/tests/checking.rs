@@ -195,3 +195,46 @@ fn damage_in_one_chunk_does_not_hide_another() {
     assert_eq!(places, expected, "{findings:#?}");
     assert_eq!(checked.chunks, 1);
 }
+
+/// Two datasets of one chunk each, of which the one whose last key is `bad` cannot be read: what is found then.
+fn with_a_damaged_chunk(bad: (u64, u64), change: impl FnOnce(&mut Changes<'_>)) -> Vec<Finding> {
+    let place = place();
+    let mut changes = place.store.changes(0);
+    for id in [1, 2] {
+        let name = format!("dataset {id}").into_bytes();
+        changes.put_name(&name, id);
+        let mut record = DatasetRecord { id, name, ..DatasetRecord::default() };
+        seal(&mut changes, &mut record, &[entry(10 * id, Op::Update, b"entity", &[7; 2000])]);
+    }
+    change(&mut changes);
+    place.store.commit(changes).unwrap();
+    place.store.flush().unwrap();
+    let dir = place.root.path().join("db");
+    drop(place.store);
+    let mut damaged = 0;
+    for file in std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "blob") {
+            let mut bytes = std::fs::read(&file).unwrap();
+            let at = bytes.windows(16).position(|window| window == keys::pair(bad.0, bad.1)).unwrap();
+            bytes[at + 40] ^= 1;
+            std::fs::write(&file, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    assert_eq!(damaged, 1);
+    verify(&Store::open_read_only(&os(), &dir, &OPTIONS, 0).unwrap()).1
+}
+
+#[test]
+fn damage_is_found_once_and_in_the_dataset_that_has_it() {
+    for (id, key) in [(1, 10), (2, 20)] {
+        let findings = with_a_damaged_chunk((id, key), |_| {});
+        let [finding] = &findings[..] else { panic!("{findings:#?}") };
+        assert_eq!(finding.dataset.as_deref(), Some(format!("dataset {id}").as_bytes()), "{finding:?}");
+        assert!(finding.offset.is_some() && finding.file.is_some(), "{finding:?}");
+    }
+    // A chunk that nothing announces is found all the same, and no other dataset is blamed for it.
+    let findings = with_a_damaged_chunk((1, 10), |changes| changes.delete(Family::ChunkMeta, &keys::pair(1, 10)));
+    assert!(!findings.is_empty());
+    assert!(findings.iter().all(|finding| finding.dataset.as_deref() == Some(b"dataset 1")), "{findings:#?}");
+}

@@ -97,7 +97,7 @@ fn a_lookup_finds_the_same_in_any_order_and_from_any_table() {
     // The newest version of what is asked for, by a scan of everything.
     let scan = |id, entity: &[u8], key| {
         let snapshot = place.store.snapshot();
-        let rows: Vec<_> = snapshot.all_versions(id).collect::<Result<_>>().unwrap();
+        let rows: Vec<_> = Pool::new(&snapshot).all_versions(id).collect::<Result<_>>().unwrap();
         rows.into_iter().find(|(name, version)| name == entity && version.key <= key).map(|(_, version)| version)
     };
     let mut asked = Vec::new();

@@ -43,6 +43,7 @@ mod stale_reasons;
 mod support;
 mod tidy;
 mod timestamp_keys;
+mod upkeep_fails;
 mod verify;
 mod views;
 mod watch;

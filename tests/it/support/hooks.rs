@@ -17,6 +17,9 @@ struct State {
     held: usize,
     released: bool,
     was_full: bool,
+    /// Writes to the ledger that still succeed, if they are to end.
+    ledger_writes: Option<u32>,
+    panic_in_flush: bool,
 }
 
 /// The operating system's files, with writes that can be held up or made to fail by what they contain.
@@ -44,6 +47,27 @@ impl Hooks {
         self.0.1.notify_all();
     }
 
+    /// After so many more writes to the ledger none succeeds.
+    pub fn fail_ledger_after(&self, writes: u32) {
+        self.state().ledger_writes = Some(writes);
+    }
+
+    /// Whoever flushes the index store next panics.
+    pub fn panic_in_flush(&self) {
+        self.state().panic_in_flush = true;
+    }
+
+    fn ledger_write(&self) -> io::Result<()> {
+        match &mut self.state().ledger_writes {
+            Some(0) => Err(io::Error::other("a bad ledger")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn hold(&self) {
         let mut state = self.state();
         state.held += 1;
@@ -54,14 +78,16 @@ impl Hooks {
         state.held -= 1;
     }
 
-    fn wrap(&self, file: Arc<dyn VfsFile>) -> Arc<dyn VfsFile> {
-        Arc::new(HookedFile { file, hooks: self.clone() })
+    fn wrap(&self, path: &Path, file: Arc<dyn VfsFile>) -> Arc<dyn VfsFile> {
+        let is_ledger = path.file_name().is_some_and(|name| name == "ledger" || name == "ledger.new");
+        Arc::new(HookedFile { file, hooks: self.clone(), is_ledger })
     }
 }
 
 struct HookedFile {
     file: Arc<dyn VfsFile>,
     hooks: Hooks,
+    is_ledger: bool,
 }
 
 impl Vfs for Hooks {
@@ -72,13 +98,13 @@ impl Vfs for Hooks {
         OsVfs.list(dir)
     }
     fn open(&self, path: &Path, write: bool) -> io::Result<Arc<dyn VfsFile>> {
-        Ok(self.wrap(OsVfs.open(path, write)?))
+        Ok(self.wrap(path, OsVfs.open(path, write)?))
     }
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
         if path.to_string_lossy().contains(HOLD) {
             self.hold();
         }
-        Ok(self.wrap(OsVfs.create_new(path)?))
+        Ok(self.wrap(path, OsVfs.create_new(path)?))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsVfs.rename(from, to)
@@ -98,6 +124,11 @@ impl Vfs for Hooks {
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         OsVfs.lock(path)
     }
+    fn point(&self, what: &'static str) -> io::Result<()> {
+        let panics = what == "flush the index store" && std::mem::take(&mut self.state().panic_in_flush);
+        assert!(!panics, "a planned panic");
+        Ok(())
+    }
 }
 
 impl VfsFile for HookedFile {
@@ -111,6 +142,9 @@ impl VfsFile for HookedFile {
         }
         if has(FULL) && !std::mem::replace(&mut self.hooks.state().was_full, true) {
             return Err(io::ErrorKind::StorageFull.into());
+        }
+        if self.is_ledger {
+            self.hooks.ledger_write()?;
         }
         if has(BAD) {
             return Err(io::Error::other("a bad disk"));

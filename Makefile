@@ -62,8 +62,9 @@ torture: setup ## The long run of one reliability goal: GOAL=n MINUTES=m
 	@scripts/setup-faults
 	GOAL=$(GOAL) MINUTES=$(MINUTES) cargo test --release --all-features --test faults --test shuttle -- torture::torture --exact --ignored --nocapture
 
-planted: setup ## Plant each known bug in turn, and see that its test finds it
+planted: setup ## Plant each known bug in turn, and see that its test finds it: bug, test, verdict
 	cargo test --all-features --test faults -- planted::every_planted_bug_is_caught --exact --nocapture
+	cargo test --all-features --test shuttle -- schedules_that_find_planted_bugs --exact --nocapture
 
 check: fmt clippy docs features ## Formatting, lints, documentation, every feature alone
 

@@ -30,6 +30,11 @@ mod sync_fails;
 mod torn_or_rotten;
 mod torture;
 
+/// Whether a goal that has no suite here has one in the other program, `tests/shuttle`.
+fn runs_elsewhere(goal: u32) -> bool {
+    goal == 25
+}
+
 /// What can be tortured: the goal's number, the suite's name, and what runs it over a range of seeds.
 const SUITES: &[(u32, &str, support::Run)] = &[
     (1, "crash at every operation", crash::run),

@@ -89,7 +89,8 @@ pub fn seals(seeds: Range<u64>, suite: &mut Suite) {
     });
 }
 
-/// Each bug of these is found by the schedules of failing syncs.
+/// Each bug of these is found by the schedules of failing syncs: not by every few of them, but by as many as each run of
+/// the tests tries.
 pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
     let bugs = [
         Bug::AckBeforeSync,
@@ -98,6 +99,7 @@ pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
         Bug::SyncFailureForgotten,
         Bug::SyncRetried,
     ];
+    let seeds = seeds.start..seeds.end.max(seeds.start + crate::SEEDS);
     let loud = std::panic::take_hook();
     for bug in bugs {
         // What is wanted is no news.
@@ -106,8 +108,9 @@ pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
         let run = || with(bug, || failing_syncs(seeds.clone(), &mut counts));
         let found = catch_unwind(AssertUnwindSafe(run)).is_err();
         println!(
-            "planted: {:24} schedules of failing syncs: {}",
+            "planted: {:24} {:56} {}",
             format!("{bug:?}"),
+            "shuttle: schedules of failing syncs",
             if found { "caught" } else { "NOT CAUGHT" }
         );
         assert!(found, "{bug:?} is not found by {} schedules", counts.tries());

@@ -230,7 +230,7 @@ fn policy(core: &Core) -> Policy {
 
 /// One step of background compaction, for a dataset that is queued or due: the bytes it read and wrote, or none if there
 /// was nothing to do.
-fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>> {
+pub(super) fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>> {
     let store = core.store();
     let snapshot = store.snapshot();
     // One that cannot be trimmed is not to keep the others from it.
@@ -260,7 +260,7 @@ fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>>
 }
 
 /// One step of a dataset's compaction, by the retention that is in force now.
-fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
+pub(super) fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
     Ok(steps(core, &[id], report)?.pop().unwrap_or_default())
 }
 
@@ -386,7 +386,7 @@ pub fn run_sealed<T: Send + 'static>(
 
 /// Seals everything committed so far. On the maintenance thread alone, and after what waits already: so tails do not
 /// pile up however often it is asked for.
-fn seal_all(core: &Core) -> Result<()> {
+pub(super) fn seal_all(core: &Core) -> Result<()> {
     seal_pending(core)?;
     {
         let writer = core.commits.writer.lock();
@@ -396,6 +396,3 @@ fn seal_all(core: &Core) -> Result<()> {
     }
     seal_pending(core)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,14 @@
-use super::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use crate::engine::Engine;
+use crate::engine::core::Core;
+use crate::engine::maintain::{Progress, compact_now, seal_all, step, trim_one};
+use crate::error::Result;
 use crate::options::{Compression, Options};
-use crate::types::{Batch, Cap, Keep, Retention};
+use crate::types::{Batch, Cap, CompactionReport, Keep, Retention};
 
 const NOTHING: Cap = Cap { entries: Some(0), bytes: None, age_ms: None };
 

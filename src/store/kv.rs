@@ -96,16 +96,6 @@ impl Kv {
         }
     }
 
-    /// Lets RocksDB compact by itself, which it did not since it was opened for [`Mode::Beside`](super::open::Mode).
-    pub(super) fn compact_from_now_on(&self, dir: &Path) -> Result<()> {
-        let Some(db) = self.rocks() else { return Ok(()) };
-        for family in Family::ALL {
-            db.set_options_cf(&handle(db, family), &[("disable_auto_compactions", "false")])
-                .map_err(|error| errors::refused(dir, "set up the index store", &error))?;
-        }
-        Ok(())
-    }
-
     /// One of RocksDB's figures; 0 where there is none.
     pub(super) fn number(&self, family: Family, property: &str) -> u64 {
         let number = self.rocks().map(|db| db.property_int_value_cf(&handle(db, family), property));

@@ -71,18 +71,12 @@ impl Store {
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
         let applied = Store::open_read_only(vfs, dir, &little, at_least)?.applied()?;
         let checked = check(applied)?;
-        Ok((Store::open_again(vfs, dir, options, at_least, Mode::ReadWrite)?, checked))
+        Ok((Store::open_again(vfs, dir, options, at_least)?, checked))
     }
 
     /// The same for a store that a read-only opening found whole.
-    pub(super) fn open_again(
-        vfs: &Arc<dyn Vfs>,
-        dir: &Path,
-        options: &StoreOptions,
-        at_least: u64,
-        mode: Mode,
-    ) -> Result<Store> {
-        let store = connect(vfs, dir, options, mode)?;
+    pub(super) fn open_again(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        let store = connect(vfs, dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
         Ok(store)
     }
@@ -99,7 +93,7 @@ impl Store {
     }
 
     /// RocksDB opens a store of many files without looking at most of them, and deletes what it does not know of.
-    pub(super) fn check_files(&self) -> Result<()> {
+    fn check_files(&self) -> Result<()> {
         let Some(db) = self.kv.rocks() else { return Ok(()) };
         let tables = db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
         for table in tables {
@@ -181,9 +175,6 @@ const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
 pub(super) enum Mode {
     Create,
     ReadWrite,
-    /// The same beside a read-only opening: nothing is compacted before [`Kv::compact_from_now_on`], since a compaction
-    /// ends with the removal of files that the other one needs.
-    Beside,
     ReadOnly,
 }
 
@@ -202,10 +193,10 @@ pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, share
     }
     let _ = vfs;
     let db_options = tuning::database(options, shared, mode == Mode::Create)?;
-    let families = tuning::descriptors(options, shared, mode != Mode::Beside);
+    let families = tuning::descriptors(options, shared);
     let db = match mode {
         Mode::ReadOnly => DB::open_cf_descriptors_read_only(&db_options, dir, families, false),
-        Mode::Create | Mode::ReadWrite | Mode::Beside => DB::open_cf_descriptors(&db_options, dir, families),
+        Mode::Create | Mode::ReadWrite => DB::open_cf_descriptors(&db_options, dir, families),
     };
     db.map(Kv::Rocks).map_err(|error| errors::refused(dir, "open the index store", &error))
 }

@@ -73,10 +73,9 @@ pub(super) fn database(options: &StoreOptions, shared: &Shared, create: bool) ->
 }
 
 /// The column families with their options, RocksDB's own `default` among them.
-pub(super) fn descriptors(options: &StoreOptions, shared: &Shared, compact: bool) -> Vec<ColumnFamilyDescriptor> {
+pub(super) fn descriptors(options: &StoreOptions, shared: &Shared) -> Vec<ColumnFamilyDescriptor> {
     let named = Family::ALL.into_iter().map(|family| {
         let mut cf = common(options);
-        cf.set_disable_auto_compactions(!compact);
         cf.set_block_based_table_factory(&table(family, shared));
         match family {
             Family::Chunks => values_apart(&mut cf, options),

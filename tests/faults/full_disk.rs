@@ -11,8 +11,8 @@ use crate::support::{Rng, Suite, skip};
 
 /// How often one process sees its disk fill up.
 const CYCLES_OF_A_PROCESS: u64 = 10;
-/// Disks at once: most of a cycle is waiting.
-const DISKS: usize = 5;
+/// Disks at once: most of a cycle is waiting, but more of them than processors would wait for each other.
+const DISKS: usize = 2;
 /// What the goal allows from the moment that there is space again until writes succeed. RocksDB by itself takes up to five
 /// seconds.
 const ALLOWED: Duration = Duration::from_secs(1);

@@ -45,6 +45,9 @@ impl Vfs for Timed {
     fn remove(&self, path: &Path) -> io::Result<()> {
         OsVfs.remove(path)
     }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        OsVfs.remove_dir_all(dir)
+    }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         OsVfs.sync_dir(dir)
     }

@@ -3,8 +3,6 @@
 //! Everything is a function of the tail and of what is sealed below it, so that doing it again after a crash writes the
 //! same. The batch is atomic over all column families and carries the key up to which it applies.
 
-use bytes::Bytes;
-
 use crate::chunk::{ChunkBuilder, ChunkEntry};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
@@ -133,16 +131,17 @@ impl DatasetSeal<'_, '_, '_> {
     /// Writes index rows and marks, entity by entity, and finds what precedes each entry.
     fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord, applied: u64) -> Result<Vec<Before>> {
         let mut before = vec![Before::default(); part.entries().len()];
-        let mut entities: Vec<&Bytes> = part.entities().collect();
+        let mut entities: Vec<(&[u8], usize)> =
+            part.firsts().map(|(at, entry)| (self.tail.entity(entry), at)).collect();
         entities.sort_unstable();
-        for entity in entities {
+        for (entity, oldest) in entities {
             let mut previous = match record.seq {
                 // Nothing of this dataset is sealed yet.
                 0 => None,
                 _ => self.lookup.seek(record.id, entity, applied)?,
             };
-            let mut next = part.oldest(entity);
-            while let Some(entry) = next {
+            let mut next = Some(oldest);
+            while let Some((at, entry)) = next.and_then(|at| Some((at, part.entries().get(at)?))) {
                 let mut row = follow(previous.as_ref(), entry.key, entry.is_delete());
                 if entry.op == Op::Create && planted(Bug::BornByOp) {
                     (row.born, row.reborn) = (entry.key, false);
@@ -158,7 +157,7 @@ impl DatasetSeal<'_, '_, '_> {
                         record.tombstone_bytes = record.tombstone_bytes.saturating_sub(previous.bytes);
                     }
                 }
-                let payload_len = (entry.payload.1 - entry.payload.0) as usize;
+                let payload_len = entry.payload_len();
                 let (op, born, reborn, bytes) = (entry.op, row.born, row.reborn, entry.bytes());
                 let version = Version { key: entry.key, op, born, reborn, payload_len, bytes };
                 self.changes.put_version(record.id, entity, &version);
@@ -166,9 +165,9 @@ impl DatasetSeal<'_, '_, '_> {
                     record.tombstones += 1;
                     record.tombstone_bytes += entry.bytes();
                 }
-                before[part.entries().partition_point(|other| other.key < entry.key)] = row;
+                before[at] = row;
                 previous = Some(version);
-                next = part.newer(entry);
+                next = part.newer_index(entry);
             }
         }
         Ok(before)

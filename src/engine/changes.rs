@@ -13,7 +13,7 @@ use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
 use crate::store::EntityLookup;
-use crate::tail::{Inner, TailEntry};
+use crate::tail::{Inner, Tail, TailEntry};
 use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
 use moment::position_at;
@@ -154,7 +154,7 @@ impl Reader<'_, '_> {
         }
         let (id, record) = (self.dataset.id, &self.dataset.record);
         let latest = self.rules.view == View::Latest;
-        let snapshot = &self.pin.snapshot;
+        let snapshot = self.pin.snapshot();
         let mut marks = latest.then(|| snapshot.marks(id, self.window.position).peekable());
         for chunk in snapshot.chunks(id, record.epoch, self.window.position.saturating_add(1)) {
             let chunk = chunk?;
@@ -196,71 +196,60 @@ impl Reader<'_, '_> {
             self.window.judge(self.rules, &facts, || Ok::<_, Error>(Born { born: row.born, reborn: row.reborn }))?;
         let payloads = self.limits.payloads;
         let size = row.entity.len() + if payloads { row.payload.len() } else { 0 };
-        self.take(row.key, verdict, size, |new| sealed_entry(chunk, at, payloads, new))
+        Ok(self.take(row.key, verdict, size, |new| sealed_entry(chunk, at, payloads, new)))
     }
 
     /// Reads what is in tails; false if a limit ended the page.
     fn tails(&mut self) -> Result<bool> {
-        let tails = self.pin.tails.clone();
-        for tail in tails.oldest_first() {
+        let pin = self.pin;
+        for tail in pin.tails.oldest_first() {
+            let mut life = None;
             loop {
-                // Judging may ask the index store: not under the tail's lock, which the writer waits for.
-                let (some, upto) = self.copy_from(&tail.read());
-                for (entry, newer) in some {
-                    let newer = newer.or_else(|| self.successor_above(tail.base(), &entry.entity));
-                    if !self.take_tail(entry, newer)? {
-                        return Ok(false);
+                match self.take_from(tail, life) {
+                    Taken::All => break,
+                    Taken::Some => life = None,
+                    Taken::Full => return Ok(false),
+                    // The index store is asked, but not under the tail's lock, which the writer waits for.
+                    Taken::UpTo { key, entity } => {
+                        life = Some((key, pin.born(&mut self.lookup, self.dataset, &entity, key)?));
                     }
-                }
-                match upto {
-                    Some(upto) => self.window.position = self.window.position.max(upto),
-                    None => break,
                 }
             }
         }
         Ok(true)
     }
 
-    /// Some of the tail's entries that are due, each with the key of its successor in this tail, and up to which key
-    /// they are all; none if nothing is due. What is superseded here is left out.
-    fn copy_from(&mut self, inner: &Inner) -> (Vec<(Entry, Option<u64>)>, Option<u64>) {
-        let Some(part) = inner.datasets.get(&self.dataset.id) else { return (Vec::new(), None) };
+    /// Takes what is due of a tail, as far as lives are known there; `life` is that of the entry at one key.
+    fn take_from(&mut self, tail: &Tail, life: Option<(u64, Born)>) -> Taken {
+        let (inner, id, floor) = (tail.read(), self.dataset.id, self.dataset.record.floor);
+        let Some(part) = inner.datasets.get(&id) else { return Taken::All };
         let bound = if planted(Bug::BoundIgnored) { u64::MAX } else { self.window.bound };
         let due = part.between(self.window.position, bound);
-        let wanted = (self.limits.max_entries - self.entries.len()).clamp(1, 256);
-        let (mut some, mut upto) = (Vec::new(), None);
-        for entry in due {
-            let newer = match self.rules.view {
+        self.entries.reserve(due.len().min(AT_ONCE).min(self.limits.max_entries - self.entries.len()));
+        for entry in due.iter().take(AT_ONCE) {
+            let successor = match self.rules.view {
                 View::Every => None,
-                View::Latest => part.newer(entry).map(|newer| newer.key),
+                View::Latest => match part.newer(entry) {
+                    Some(newer) => Some(newer.key),
+                    None => self.successor_above(tail.base(), inner.entity(entry)),
+                },
             };
-            if newer.is_some_and(|newer| newer <= self.window.bound)
-                && some.is_empty()
-                && self.scanned < self.limits.max_scan
-            {
-                self.scanned += 1;
-                (self.window.position, upto) = (entry.key, Some(entry.key));
-                continue;
+            let facts = Facts { key: entry.key, is_delete: entry.is_delete(), successor };
+            let verdict = self.window.judge(self.rules, &facts, || match life {
+                Some((key, born)) if key == entry.key => Ok(born),
+                _ => part.born(entry, floor).ok_or(()),
+            });
+            let Ok(verdict) = verdict else {
+                let entity = Bytes::copy_from_slice(inner.entity(entry));
+                return Taken::UpTo { key: entry.key, entity };
+            };
+            let payloads = self.limits.payloads;
+            let size = inner.entity(entry).len() + if payloads { entry.payload_len() } else { 0 };
+            if !self.take(entry.key, verdict, size, |new| tail_entry(&inner, entry, payloads, new)) {
+                return Taken::Full;
             }
-            if some.len() == wanted {
-                break;
-            }
-            some.push((tail_entry(inner, entry, self.limits.payloads, false), newer));
-            upto = Some(entry.key);
         }
-        (some, upto)
-    }
-
-    fn take_tail(&mut self, mut entry: Entry, successor: Option<u64>) -> Result<bool> {
-        let (pin, dataset, key) = (self.pin, self.dataset, entry.key.get());
-        let facts = Facts { key, is_delete: entry.op == Op::Delete, successor };
-        let lookup = &mut self.lookup;
-        let verdict = self.window.judge(self.rules, &facts, || pin.born(lookup, dataset, &entry.entity, key))?;
-        let size = entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len);
-        self.take(key, verdict, size, |new| {
-            entry.new = new;
-            entry
-        })
+        if due.len() > AT_ONCE { Taken::Some } else { Taken::All }
     }
 
     /// The entity's oldest version in a tail newer than the one that begins at `base`.
@@ -270,17 +259,13 @@ impl Reader<'_, '_> {
         }
         let newer = self.pin.tails.oldest_first().filter(|tail| tail.base() > base);
         let id = self.dataset.id;
-        newer
-            .filter_map(|tail| {
-                tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key)
-            })
-            .next()
+        newer.filter_map(|tail| tail.read().oldest(id, entity).map(|entry| entry.key)).next()
     }
 
     /// Takes one entry into the page, or passes over it; false if it no longer fits.
-    fn take(&mut self, key: u64, verdict: Verdict, size: usize, entry: impl FnOnce(bool) -> Entry) -> Result<bool> {
+    fn take(&mut self, key: u64, verdict: Verdict, size: usize, entry: impl FnOnce(bool) -> Entry) -> bool {
         if self.scanned == self.limits.max_scan {
-            return Ok(false);
+            return false;
         }
         self.scanned += 1;
         let verdict = match (verdict, self.unseen) {
@@ -291,14 +276,31 @@ impl Reader<'_, '_> {
             let full = self.entries.len() >= self.limits.max_entries
                 || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
             if full {
-                return Ok(false);
+                return false;
             }
             self.bytes += size;
             self.entries.push(entry(new));
         }
         self.window.position = key;
-        Ok(true)
+        true
     }
+}
+
+/// Entries taken from a tail under one hold of its lock, which the writer waits for.
+const AT_ONCE: usize = 256;
+
+/// How far a tail was read.
+enum Taken {
+    All,
+    /// There is more.
+    Some,
+    /// A limit ended the page.
+    Full,
+    /// When the life of this entry began must be found out first.
+    UpTo {
+        key: u64,
+        entity: Bytes,
+    },
 }
 
 /// An entry of a chunk, as it is handed out.
@@ -326,7 +328,7 @@ pub fn tail_entry(inner: &Inner, entry: &TailEntry, payloads: bool, new: bool) -
         op: entry.op,
         entity: frame.slice(entry.entity),
         payload: (payloads && entry.op != Op::Delete).then(|| frame.slice(entry.payload)),
-        payload_len: (entry.payload.1 - entry.payload.0) as usize,
+        payload_len: entry.payload_len(),
         time_ms: frame.time_ms,
         origin: frame.origin().map(Bytes::copy_from_slice),
         new,
@@ -341,14 +343,14 @@ pub fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64) -> Result<Pendin
     if position < record.head {
         let id = dataset.id;
         // Chunks count what was ever appended up to their ends, so two of them tell what lies between.
-        if let Some(meta) = pin.snapshot.meta_covering(id, position.saturating_add(1))? {
+        if let Some(meta) = pin.snapshot().meta_covering(id, position.saturating_add(1))? {
             entries += record.seq.saturating_sub(meta.seq);
             bytes += record.seq_bytes.saturating_sub(meta.seq_bytes);
             if position < meta.first {
                 entries += u64::from(meta.count);
                 bytes += meta.bytes;
             } else {
-                let chunk = pin.snapshot.chunk(id, record.epoch, meta.last)?;
+                let chunk = pin.snapshot().chunk(id, record.epoch, meta.last)?;
                 for at in chunk.search(position)..chunk.len() {
                     let row = chunk.entry(at);
                     entries += 1;

@@ -109,7 +109,7 @@ pub fn list(core: &Core, after: Option<(&str, &[u8])>, limit: usize) -> Result<V
     // In order of name alone: datasets come in the order of their ids.
     let mut seen = after.map(|(name, _)| (Bytes::copy_from_slice(name.as_bytes()), 0));
     loop {
-        let some = pin.snapshot.consumers(seen.as_ref().map(|(name, id): &(Bytes, u64)| (&name[..], *id)), 1024)?;
+        let some = pin.snapshot().consumers(seen.as_ref().map(|(name, id): &(Bytes, u64)| (&name[..], *id)), 1024)?;
         seen = some.last().map(|last| (last.name.clone(), last.id));
         for row in some {
             if first.is_before(&row.name) {
@@ -178,7 +178,7 @@ fn dataset_of(pin: &Pin<'_>, id: u64) -> Result<Option<Dataset>> {
         pin.tails.oldest_first().find_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.created.clone()));
     let name = match created {
         Some(name) => Some(name.to_vec()),
-        None => pin.snapshot.record(id)?.map(|record| record.name),
+        None => pin.snapshot().record(id)?.map(|record| record.name),
     };
     let Some(name) = name else { return Ok(None) };
     Ok(pin.dataset(&name)?.filter(|dataset| dataset.id == id).map(|mut dataset| {
@@ -190,7 +190,7 @@ fn dataset_of(pin: &Pin<'_>, id: u64) -> Result<Option<Dataset>> {
 /// What a consumer has acknowledged, if it is known.
 fn acked(pin: &Pin<'_>, dataset: &Dataset, consumer: &[u8]) -> Result<Option<Acked>> {
     let key = (dataset.id, Bytes::copy_from_slice(consumer));
-    let sealed = pin.snapshot.consumer(dataset.id, consumer)?;
+    let sealed = pin.snapshot().consumer(dataset.id, consumer)?;
     let sealed = sealed.map(|record| Acked { position: record.position, bound: record.bound });
     Ok(pin.tails.oldest_first().fold(sealed, |before, tail| {
         let inner = tail.read();

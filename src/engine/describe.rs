@@ -92,7 +92,7 @@ pub fn datasets(core: &Core, prefix: &[u8], after: Option<&[u8]>, limit: usize) 
     let mut from = after.map(<[u8]>::to_vec);
     loop {
         let wanted = limit.saturating_add(1).saturating_sub(names.len()).max(1);
-        let some = pin.snapshot.names(prefix, from.as_deref(), wanted)?;
+        let some = pin.snapshot().names(prefix, from.as_deref(), wanted)?;
         let is_last = some.len() < wanted;
         let upto = some.last().map(|(name, _)| name.clone());
         let mut merged: BTreeSet<Bytes> = some.into_iter().map(|(name, _)| name).collect();
@@ -119,7 +119,7 @@ pub fn store_stat(core: &Core) -> Result<StoreStat> {
     let log_bytes = core.commits.writer.lock().log.log_bytes();
     let store = core.store();
     let pin = Pin::new(core, &store);
-    let applied = pin.snapshot.applied()?;
+    let applied = pin.snapshot().applied()?;
     let mut datasets = applied.datasets as i64;
     for tail in pin.tails.oldest_first().filter(|tail| tail.base() > applied.key) {
         for (id, part) in &tail.read().datasets {

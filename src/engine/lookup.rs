@@ -33,8 +33,7 @@ pub fn get_many(core: &Core, name: &[u8], entities: &[&[u8]]) -> Result<(Vec<Opt
 fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entry>> {
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
-        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        if let Some(entry) = part.newest(entity, pin.visible) {
+        if let Some(entry) = inner.newest(dataset.id, entity, pin.visible) {
             let found = (!entry.is_delete()).then(|| tail_entry(&inner, entry, true, false));
             drop(inner);
             return found.map(|entry| with_new(pin, dataset, entry)).transpose();
@@ -56,12 +55,12 @@ fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
 fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version) -> Result<Entry> {
     let lost = || {
         Error::damaged(
-            pin.snapshot.dir(),
+            pin.snapshot().dir(),
             None,
             format!("dataset {} has no chunk with key {}, which its index names", dataset.id, version.key),
         )
     };
-    let chunk = pin.snapshot.chunk_covering(dataset.id, dataset.record.epoch, version.key)?.ok_or_else(lost)?;
+    let chunk = pin.snapshot().chunk_covering(dataset.id, dataset.record.epoch, version.key)?.ok_or_else(lost)?;
     let at = chunk.search(version.key.saturating_sub(1));
     if at >= chunk.len() || chunk.key(at) != version.key {
         return Err(lost());
@@ -77,7 +76,7 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        let mut next = part.newest(entity, pin.visible);
+        let mut next = inner.newest(dataset.id, entity, pin.visible);
         while let Some(entry) = next.filter(|_| newest_first.len() < limit) {
             newest_first.push(tail_entry(&inner, entry, true, false));
             next = part.older(entry);
@@ -91,7 +90,7 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<
     if left > 0 {
         // Rows that were sealed after this moment come first, and are in the tails as well.
         let extra = newest_first.len();
-        for version in pin.snapshot.versions(dataset.id, entity, left.saturating_add(extra))? {
+        for version in pin.snapshot().versions(dataset.id, entity, left.saturating_add(extra))? {
             if version.key <= pin.sealed_upto && newest_first.len() < limit {
                 newest_first.push(sealed(&pin, &dataset, &version)?);
             }
@@ -110,9 +109,13 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
     for tail in pin.tails.oldest_first() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
-        for entity in part.entities().filter(|entity| after.is_none_or(|after| &entity[..] > after)) {
-            if let Some(entry) = part.newest(entity, pin.visible) {
-                overruled.insert(entity.clone(), (!entry.is_delete()).then_some(entry.key));
+        for (_, first) in part.firsts() {
+            let entity = inner.entity(first);
+            if after.is_none_or(|after| entity > after)
+                && let Some(entry) = inner.newest(dataset.id, entity, pin.visible)
+            {
+                let entity = inner.frames[first.frame as usize].slice(first.entity);
+                overruled.insert(entity, (!entry.is_delete()).then_some(entry.key));
             }
         }
     }
@@ -133,7 +136,7 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
         }
         *from = upto.cloned().or(from.take());
     };
-    for row in pin.snapshot.entities(dataset.id, after) {
+    for row in pin.snapshot().entities(dataset.id, after) {
         if found.len() >= limit {
             break;
         }
@@ -177,7 +180,7 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
     }
     below = below.min(pin.sealed_upto.saturating_add(1));
     let record = &dataset.record;
-    'chunks: while let Some(chunk) = pin.snapshot.chunk_before(dataset.id, record.epoch, below)? {
+    'chunks: while let Some(chunk) = pin.snapshot().chunk_before(dataset.id, record.epoch, below)? {
         for at in (0..chunk.search(below.saturating_sub(1))).rev() {
             let row = chunk.entry(at);
             below = row.key;
@@ -193,7 +196,7 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
 
 /// Whether a sealed entry is in the index: a dropped one is not.
 fn is_indexed(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], key: u64) -> Result<bool> {
-    let version = pin.snapshot.version_at_or_below(dataset.id, entity, key)?;
+    let version = pin.snapshot().version_at_or_below(dataset.id, entity, key)?;
     Ok(version.is_some_and(|version| version.key == key))
 }
 

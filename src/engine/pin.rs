@@ -18,7 +18,8 @@ use crate::window::{Born, Floors};
 pub struct Pin<'a> {
     pub visible: u64,
     pub tails: Arc<Tails>,
-    pub snapshot: Snapshot<'a>,
+    store: &'a Store,
+    snapshot: OnceCell<Snapshot<'a>>,
     /// Everything at or below this key is sealed as far as this moment knows.
     pub sealed_upto: u64,
     /// The key up to which the snapshot has applied the log.
@@ -51,9 +52,8 @@ impl<'a> Pin<'a> {
 
     fn upto(core: &Core, store: &'a Store, visible: u64) -> Pin<'a> {
         let tails = core.tails.pin();
-        let snapshot = store.snapshot();
         let sealed_upto = tails.base().saturating_sub(1);
-        Pin { visible, tails, snapshot, sealed_upto, applied: OnceCell::new() }
+        Pin { visible, tails, store, snapshot: OnceCell::new(), sealed_upto, applied: OnceCell::new() }
     }
 
     /// A moment, and the dataset `name` in it.
@@ -63,8 +63,12 @@ impl<'a> Pin<'a> {
     /// [`Error::DatasetNotFound`].
     pub fn of(core: &Core, store: &'a Store, name: &[u8]) -> Result<(Pin<'a>, Dataset)> {
         loop {
+            let known = core.names.get(name, core.deletions());
             let pin = Pin::new(core, store);
-            let dataset = pin.dataset(name)?.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
+            let dataset = match known.map(|id| pin.known(id)).transpose()?.flatten() {
+                Some(dataset) => dataset,
+                None => pin.dataset(name)?.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?,
+            };
             if pin.is_behind(&dataset) {
                 continue;
             }
@@ -72,10 +76,25 @@ impl<'a> Pin<'a> {
         }
     }
 
+    /// The index store at this moment. Taken when it is first needed: a commit that depends on nothing needs none.
+    pub fn snapshot(&self) -> &Snapshot<'a> {
+        self.snapshot.get_or_init(|| self.store.snapshot())
+    }
+
     /// Whether the snapshot is of a later moment than `visible`, so that it lacks what `visible` would need. By then
     /// `visible` itself has moved on: pin again.
     pub fn is_behind(&self, dataset: &Dataset) -> bool {
         dataset.record.history_floor.max(dataset.record.head) > self.visible
+    }
+
+    /// The dataset of this name, if `id` is an id that it had a moment ago and still has.
+    ///
+    /// What is gone by now has neither a record nor a part in a tail where it was created.
+    fn known(&self, id: u64) -> Result<Option<Dataset>> {
+        if id > self.visible || self.tails.has_deleted(id, self.visible) {
+            return Ok(None);
+        }
+        Ok(self.snapshot().record(id)?.map(|record| Dataset { id, record }))
     }
 
     /// The dataset of this name.
@@ -86,10 +105,10 @@ impl<'a> Pin<'a> {
         });
         let id = match in_tails {
             Some(id) => Some(id),
-            None => self.snapshot.name(name)?,
+            None => self.snapshot().name(name)?,
         };
         let Some(id) = id.filter(|id| !self.tails.has_deleted(*id, self.visible)) else { return Ok(None) };
-        let record = match self.snapshot.record(id)? {
+        let record = match self.snapshot().record(id)? {
             Some(record) => record,
             None => DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() },
         };
@@ -116,15 +135,13 @@ impl<'a> Pin<'a> {
 
     /// The entity's newest sealed version at or below `key`, ignoring what is sealed only after this moment.
     pub fn sealed_version(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
-        self.snapshot.version_at_or_below(id, entity, key.min(self.sealed_upto))
+        self.snapshot().version_at_or_below(id, entity, key.min(self.sealed_upto))
     }
 
     /// The key of the version after the sealed one at `key`, as far as tails know: its entity's oldest version in the
     /// oldest tail that has one.
     pub fn successor_in_tails(&self, id: u64, entity: &[u8]) -> Option<u64> {
-        self.tails
-            .oldest_first()
-            .find_map(|tail| tail.read().datasets.get(&id).and_then(|part| part.oldest(entity)).map(|entry| entry.key))
+        self.tails.oldest_first().find_map(|tail| tail.read().oldest(id, entity).map(|entry| entry.key))
     }
 
     /// The key of the entity's newest visible version, as far as tails have one: none inside if it is a delete.
@@ -158,14 +175,20 @@ impl<'a> Pin<'a> {
     ) -> Result<Born> {
         let (id, floor) = (dataset.id, dataset.record.floor);
         let home = self.tails.oldest_first().rev().find(|tail| tail.base() <= key);
-        let known = home.and_then(|tail| tail.read().datasets.get(&id).and_then(|part| part.born(key, floor)));
+        let known = home.and_then(|tail| {
+            let inner = tail.read();
+            let part = inner.datasets.get(&id)?;
+            part.born(part.entry(key)?, floor)
+        });
         if let Some(known) = known {
             return Ok(known);
         }
-        let lookup = lookup.get_or_insert_with(|| self.snapshot.entity_lookup());
+        let lookup = lookup.get_or_insert_with(|| self.snapshot().entity_lookup());
         let born = self.find_born(lookup.seek(id, entity, key)?, id, entity, key)?;
-        if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id)) {
-            part.set_born(key, born, floor);
+        if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id))
+            && let Some(entry) = part.entry(key)
+        {
+            part.set_born(entry, born, floor);
         }
         Ok(born)
     }
@@ -174,7 +197,7 @@ impl<'a> Pin<'a> {
         match self.applied.get() {
             Some(applied) => Ok(*applied),
             None => {
-                let applied = self.snapshot.applied()?.key;
+                let applied = self.snapshot().applied()?.key;
                 Ok(*self.applied.get_or_init(|| applied))
             }
         }
@@ -191,7 +214,7 @@ impl<'a> Pin<'a> {
         for tail in self.tails.oldest_first() {
             let inner = tail.read();
             let Some(part) = inner.datasets.get(&id) else { continue };
-            let mut next = part.oldest(entity);
+            let mut next = inner.oldest(id, entity);
             while let Some(entry) = next.filter(|entry| entry.key <= key) {
                 if entry.key > from {
                     forgotten |= entry.key <= applied;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
@@ -22,6 +23,9 @@ use crate::types::{Batch, Change, ChangeOp, Expect, Op};
 
 /// An entity's newest version: its key, and whether the entity exists.
 type State = Option<(u64, bool)>;
+
+/// About what a record's lengths and its share of the table of datasets take.
+const RECORD_HEAD_BYTES: usize = 16;
 
 /// What becomes of a commit, if nothing changes before its turn.
 pub enum Outcome {
@@ -78,8 +82,8 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
         core,
         pin,
         lookup: None,
-        datasets: HashMap::new(),
-        touched: HashMap::new(),
+        datasets: HashMap::default(),
+        touched: HashMap::default(),
         prepared: Prepared {
             outcome: Outcome::Refuse(Error::invalid("the batch is empty")),
             heads: Vec::new(),
@@ -113,19 +117,19 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
     Ok(preparation.prepared)
 }
 
-struct Preparation<'a> {
-    core: &'a Core,
-    pin: &'a Pin<'a>,
+struct Preparation<'p, 'a> {
+    core: &'p Core,
+    pin: &'p Pin<'a>,
     /// Made when first needed: an iterator costs more than a seek, and most batches look at many entities or at none.
-    lookup: Option<EntityLookup<'a>>,
+    lookup: Option<EntityLookup<'p>>,
     /// Index in the body's table and id (none: created by this commit) of each dataset.
-    datasets: HashMap<Bytes, (u32, Option<u64>)>,
+    datasets: HashMap<Bytes, (u32, Option<u64>), RandomState>,
     /// What this batch made of entities that are looked at: whether they exist. Their keys are not known yet.
-    touched: HashMap<(u32, Bytes), bool>,
+    touched: HashMap<(u32, Bytes), bool, RandomState>,
     prepared: Prepared,
 }
 
-impl Preparation<'_> {
+impl Preparation<'_, '_> {
     fn batch(&mut self, batch: &Batch) -> Result<Outcome> {
         let hash;
         let mut idempotency = None;
@@ -142,6 +146,8 @@ impl Preparation<'_> {
         }
         let looks = batch.changes.iter().any(|change| change.expect.is_some() || change.op == ChangeOp::Put);
         let mut body = BodyBuilder::new(batch.origin.as_deref(), idempotency);
+        let bytes = |change: &Change| change.entity.len() + change.payload.len() + RECORD_HEAD_BYTES;
+        body.reserve(batch.changes.len(), batch.changes.iter().map(bytes).sum());
         for (index, change) in batch.changes.iter().enumerate() {
             let (dataset, id) = self.dataset(&mut body, &change.dataset)?;
             self.prepared.heads[dataset as usize].1 = index as u32;
@@ -185,7 +191,7 @@ impl Preparation<'_> {
     fn check(&self, id: Option<u64>, change: &Change, expect: Expect, state: State) -> Result<()> {
         let floor = match id {
             Some(id) if !matches!(state, Some((_, true))) => {
-                self.pin.snapshot.record(id)?.filter(|record| record.window_trimmed).map_or(0, |record| record.floor)
+                self.pin.snapshot().record(id)?.filter(|record| record.window_trimmed).map_or(0, |record| record.floor)
             }
             _ => 0,
         };
@@ -256,10 +262,10 @@ impl Preparation<'_> {
         if let Some(id) = self.core.names.get(name, self.prepared.deletions) {
             return Ok(Some(id));
         }
-        if let Some(id) = newest_name(&self.pin.tails, name) {
-            return Ok(Some(id));
-        }
-        let id = self.pin.snapshot.name(name)?.filter(|id| !self.pin.tails.has_deleted(*id, u64::MAX));
+        let id = match newest_name(&self.pin.tails, name) {
+            Some(id) => Some(id),
+            None => self.pin.snapshot().name(name)?.filter(|id| !self.pin.tails.has_deleted(*id, u64::MAX)),
+        };
         if let Some(id) = id {
             self.core.names.insert(name.clone(), id, self.prepared.deletions);
         }
@@ -272,7 +278,7 @@ impl Preparation<'_> {
         let state = match newest_in_tails(&self.pin.tails, id, entity) {
             Some(state) => Some(state),
             None => {
-                let lookup = self.lookup.get_or_insert_with(|| self.pin.snapshot.entity_lookup());
+                let lookup = self.lookup.get_or_insert_with(|| self.pin.snapshot().entity_lookup());
                 lookup.seek(id, entity, u64::MAX)?.map(|version| (version.key, version.op != Op::Delete))
             }
         };
@@ -283,7 +289,7 @@ impl Preparation<'_> {
     fn remembered(&self, id: &Bytes) -> Result<Option<Remembered>> {
         let found = match remembered_in_tails(&self.pin.tails, id) {
             Some(found) => Some(found),
-            None => self.pin.snapshot.idempotency(id)?.map(|record| Remembered {
+            None => self.pin.snapshot().idempotency(id)?.map(|record| Remembered {
                 hash: record.hash,
                 first: record.first,
                 last: record.last,

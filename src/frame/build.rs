@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 
 use super::body::{
     ACK, Body, DELETE_DATASET, DatasetRef, EXISTING, HAS_IDEMPOTENCY, HAS_ORIGIN, LAST, LEAD, NEW, REMOVE_CONSUMER,
@@ -29,7 +30,7 @@ pub struct BodyBuilder {
     records: Vec<Record>,
     /// Where each dataset's last change has its tag, and its index among the records.
     last: Vec<Option<(usize, usize)>>,
-    known: HashMap<u64, u32>,
+    known: HashMap<u64, u32, RandomState>,
     latest: Option<(u64, u32)>,
     bad: Option<Malformed>,
 }
@@ -44,7 +45,7 @@ impl BodyBuilder {
             datasets: Vec::new(),
             records: Vec::new(),
             last: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             latest: None,
             bad: None,
         };
@@ -58,6 +59,12 @@ impl BodyBuilder {
             builder.out.extend_from_slice(&content);
         }
         builder
+    }
+
+    /// Makes room for this many records of so many bytes in all.
+    pub fn reserve(&mut self, records: usize, bytes: usize) {
+        self.records.reserve(records);
+        self.out.reserve(bytes);
     }
 
     /// The index, within this frame, of the dataset with this id. Asking again is cheap and gives the same.

@@ -1,12 +1,11 @@
 //! One dataset's part of a tail.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::Versioned;
+use super::{Frame, Versioned};
 use crate::types::{Op, Retention};
 use crate::window::Born;
 
@@ -14,7 +13,7 @@ use crate::window::Born;
 const NONE: u32 = u32::MAX;
 
 /// One entry: where its bytes lie, and the versions of its entity around it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct TailEntry {
     pub key: u64,
     pub frame: u32,
@@ -24,6 +23,9 @@ pub struct TailEntry {
     pub payload: (u32, u32),
     /// Entity and payload bytes of this dataset's entries in this tail, up to and including this one.
     pub bytes_upto: u64,
+    /// When its life began, once a reader had to ask the index store: 0 until then. What comes before an entry never
+    /// changes, but that there was an older life is forgotten with its tombstone.
+    born: AtomicU64,
     older: u32,
     newer: u32,
 }
@@ -38,7 +40,18 @@ impl TailEntry {
         payload: &Range<u32>,
     ) -> TailEntry {
         let (entity, payload) = ((entity.start, entity.end), (payload.start, payload.end));
-        TailEntry { key, frame, op, last, entity, payload, bytes_upto: 0, older: NONE, newer: NONE }
+        TailEntry {
+            key,
+            frame,
+            op,
+            last,
+            entity,
+            payload,
+            bytes_upto: 0,
+            born: AtomicU64::new(0),
+            older: NONE,
+            newer: NONE,
+        }
     }
 
     /// Entity and payload bytes.
@@ -46,17 +59,15 @@ impl TailEntry {
         u64::from(self.entity.1 - self.entity.0) + u64::from(self.payload.1 - self.payload.0)
     }
 
+    /// The payload's length.
+    pub fn payload_len(&self) -> usize {
+        (self.payload.1 - self.payload.0) as usize
+    }
+
     /// Whether it is a delete.
     pub fn is_delete(&self) -> bool {
         self.op == Op::Delete
     }
-}
-
-/// The versions of one entity in this tail.
-#[derive(Debug, Clone, Copy)]
-struct Versions {
-    oldest: u32,
-    newest: u32,
 }
 
 /// One dataset's entries and settings in a tail.
@@ -69,57 +80,59 @@ pub struct TailDataset {
     /// Retention set in this tail; none is "the default again".
     pub retention: Versioned<Option<Retention>>,
     entries: Vec<TailEntry>,
-    /// Of each entry, when its life began, once a reader had to ask the index store: 0 until then. What comes before an
-    /// entry never changes, but that there was an older life is forgotten with its tombstone.
-    born: Vec<AtomicU64>,
     /// The highest floor under which a life was found that is not known to be another one's successor.
     born_floor: AtomicU64,
-    entities: HashMap<Bytes, Versions>,
 }
 
 impl TailDataset {
-    pub(super) fn push(&mut self, mut entry: TailEntry, entity: Bytes) {
-        let at = self.entries.len() as u32;
+    /// The index that the next entry will have.
+    pub(super) fn next(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// Adds an entry, whose entity's version before it is at `older`.
+    pub(super) fn push(&mut self, mut entry: TailEntry, older: Option<u32>) {
+        let at = self.next();
         if at == 0 {
             // Most datasets of a store of many have one entry in a tail.
             self.entries.reserve_exact(1);
-            self.born.reserve_exact(1);
         }
         entry.bytes_upto = self.entries.last().map_or(0, |last| last.bytes_upto) + entry.bytes();
-        match self.entities.get_mut(&entity) {
-            Some(versions) => {
-                entry.older = versions.newest;
-                self.entries[versions.newest as usize].newer = at;
-                versions.newest = at;
-            }
-            None => {
-                self.entities.insert(entity, Versions { oldest: at, newest: at });
-            }
+        if let Some(before) = older.and_then(|older| self.entries.get_mut(older as usize)) {
+            before.newer = at;
         }
+        entry.older = older.unwrap_or(NONE);
         self.entries.push(entry);
-        self.born.push(AtomicU64::new(0));
     }
 
     pub(super) fn take_back(&mut self, base: u64) {
-        let keep = self.entries.partition_point(|entry| entry.key < base);
-        self.entries.truncate(keep);
-        self.born.truncate(keep);
-        let entries = &mut self.entries;
-        self.entities.retain(|_, versions| {
-            if versions.oldest as usize >= keep {
-                return false;
-            }
-            // Walk forward from the oldest: versions in this tail are few, and this is the rare path.
-            let mut at = versions.oldest;
-            while entries[at as usize].newer != NONE && (entries[at as usize].newer as usize) < keep {
-                at = entries[at as usize].newer;
-            }
-            entries[at as usize].newer = NONE;
-            versions.newest = at;
-            true
-        });
+        self.entries.truncate(self.entries.partition_point(|entry| entry.key < base));
+        let kept = self.next();
+        for entry in self.entries.iter_mut().filter(|entry| entry.newer >= kept) {
+            entry.newer = NONE;
+        }
         self.retention.take_back(base);
         self.deleted = self.deleted.filter(|key| *key < base);
+    }
+
+    /// The newest version after the one at `at`, if that one is here.
+    pub(super) fn newest_after(&self, at: u32) -> Option<u32> {
+        let (mut at, mut entry) = (at, self.at(at)?);
+        while let Some(newer) = self.newer(entry) {
+            (at, entry) = (entry.newer, newer);
+        }
+        Some(at)
+    }
+
+    /// The entry of this index.
+    pub(super) fn at(&self, at: u32) -> Option<&TailEntry> {
+        self.entries.get(at as usize)
+    }
+
+    /// The entity of the entry of this index.
+    pub(super) fn entity<'f>(&self, frames: &'f [Frame], at: u32) -> Option<&'f [u8]> {
+        let entry = self.at(at)?;
+        Some(frames[entry.frame as usize].part(entry.entity))
     }
 
     /// Whether it says nothing.
@@ -139,23 +152,26 @@ impl TailDataset {
         self.entries.get(from..to).unwrap_or_default()
     }
 
-    /// When the life of the entry at `key` began, if that was found before by someone who knew no tombstones that a
-    /// reader at this `floor` does not know.
-    pub fn born(&self, key: u64, floor: u64) -> Option<Born> {
-        let at = self.entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
-        let known = self.born.get(at)?.load(Ordering::Acquire);
+    /// The entry at `key`.
+    pub fn entry(&self, key: u64) -> Option<&TailEntry> {
+        self.at(self.entries.binary_search_by_key(&key, |entry| entry.key).ok()? as u32)
+    }
+
+    /// When the life of this entry began, if that was found before by someone who knew no tombstones that a reader at
+    /// this `floor` does not know.
+    pub fn born(&self, entry: &TailEntry, floor: u64) -> Option<Born> {
+        let known = entry.born.load(Ordering::Acquire);
         let born = Born { born: known >> 1, reborn: known & 1 == 1 };
         (known != 0 && (born.reborn || self.born_floor.load(Ordering::Acquire) <= floor)).then_some(born)
     }
 
-    /// Remembers when the life of the entry at `key` began, as a reader at `floor` found it.
-    pub fn set_born(&self, key: u64, life: Born, floor: u64) {
-        let Ok(at) = self.entries.binary_search_by_key(&key, |entry| entry.key) else { return };
+    /// Remembers when the life of this entry began, as a reader at `floor` found it.
+    pub fn set_born(&self, entry: &TailEntry, life: Born, floor: u64) {
         if !life.reborn {
             self.born_floor.fetch_max(floor, Ordering::Release);
         }
-        if let (Some(born), Some(twice)) = (self.born.get(at), life.born.checked_mul(2)) {
-            born.store(twice | u64::from(life.reborn), Ordering::Release);
+        if let Some(twice) = life.born.checked_mul(2) {
+            entry.born.store(twice | u64::from(life.reborn), Ordering::Release);
         }
     }
 
@@ -173,20 +189,6 @@ impl TailDataset {
         if to <= from { (0, 0) } else { ((to - from) as u64, upto(to) - upto(from)) }
     }
 
-    /// The entity's oldest version here.
-    pub fn oldest(&self, entity: &[u8]) -> Option<&TailEntry> {
-        Some(&self.entries[self.entities.get(entity)?.oldest as usize])
-    }
-
-    /// The entity's newest version at or below `bound`.
-    pub fn newest(&self, entity: &[u8], bound: u64) -> Option<&TailEntry> {
-        let mut entry = &self.entries[self.entities.get(entity)?.newest as usize];
-        while entry.key > bound {
-            entry = self.older(entry)?;
-        }
-        Some(entry)
-    }
-
     /// The version before this one, in this tail.
     pub fn older(&self, entry: &TailEntry) -> Option<&TailEntry> {
         self.entries.get(entry.older as usize)
@@ -197,8 +199,13 @@ impl TailDataset {
         self.entries.get(entry.newer as usize)
     }
 
-    /// The entities that have a version here, in no order.
-    pub fn entities(&self) -> impl Iterator<Item = &Bytes> {
-        self.entities.keys()
+    /// Each entity's oldest version here, with its index.
+    pub fn firsts(&self) -> impl Iterator<Item = (usize, &TailEntry)> {
+        self.entries.iter().enumerate().filter(|(_, entry)| entry.older == NONE)
+    }
+
+    /// The index of the version after this one.
+    pub fn newer_index(&self, entry: &TailEntry) -> Option<usize> {
+        Some(entry.newer as usize).filter(|at| *at < self.entries.len())
     }
 }

@@ -37,16 +37,16 @@ fn sealed_before(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> 
     let (mut low, mut high) = (0, record.head);
     while low < high {
         let middle = low + (high - low) / 2;
-        match pin.snapshot.meta_covering(dataset.id, middle)? {
+        match pin.snapshot().meta_covering(dataset.id, middle)? {
             Some(meta) if meta.last_time_ms < time_ms => low = meta.last + 1,
             Some(meta) => high = middle.min(meta.first.max(low)),
             None => break,
         }
     }
-    if let Some(chunk) = pin.snapshot.chunk_covering(dataset.id, record.epoch, low)?
+    if let Some(chunk) = pin.snapshot().chunk_covering(dataset.id, record.epoch, low)?
         && let Some(row) = chunk.iter().take_while(|row| row.time_ms < time_ms).last()
     {
         return Ok(row.key);
     }
-    Ok(pin.snapshot.meta_before(dataset.id, low)?.map_or(0, |meta| meta.last))
+    Ok(pin.snapshot().meta_before(dataset.id, low)?.map_or(0, |meta| meta.last))
 }

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-use parking_lot::{Mutex, MutexGuard};
 
 /// Runs a suite over these seeds; each seed is one try, or a fixed number of them.
 pub type Run = fn(Range<u64>, &mut Suite);
@@ -26,7 +25,7 @@ pub struct Suite {
 impl Suite {
     /// `goals` are the numbers in docs/reliability.md, as "1, 3".
     pub fn begin(name: &'static str, goals: &'static str) -> Suite {
-        let machine = MACHINE.lock();
+        let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
         Suite { _machine: machine, name, goals, began: Instant::now(), ran: 0, fired: 0 }
     }
 

@@ -131,8 +131,7 @@ impl DatasetSeal<'_, '_, '_> {
     /// Writes index rows and marks, entity by entity, and finds what precedes each entry.
     fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord, applied: u64) -> Result<Vec<Before>> {
         let mut before = vec![Before::default(); part.entries().len()];
-        let mut entities: Vec<(&[u8], usize)> =
-            part.firsts().map(|(at, entry)| (self.tail.entity(entry), at)).collect();
+        let mut entities: Vec<(&[u8], usize)> = part.firsts().map(|(at, entry)| (entry.entity(), at)).collect();
         entities.sort_unstable();
         for (entity, oldest) in entities {
             let mut previous = match record.seq {
@@ -157,7 +156,7 @@ impl DatasetSeal<'_, '_, '_> {
                         record.tombstone_bytes = record.tombstone_bytes.saturating_sub(previous.bytes);
                     }
                 }
-                let payload_len = entry.payload_len();
+                let payload_len = entry.payload().len();
                 let (op, born, reborn, bytes) = (entry.op, row.born, row.reborn, entry.bytes());
                 let version = Version { key: entry.key, op, born, reborn, payload_len, bytes };
                 self.changes.put_version(record.id, entity, &version);
@@ -190,9 +189,9 @@ impl DatasetSeal<'_, '_, '_> {
                 born: before.born,
                 reborn: before.reborn,
                 time_ms: frame.time_ms,
-                origin: frame.origin(),
-                entity: frame.part(entry.entity),
-                payload: frame.part(entry.payload),
+                origin: frame.origin.as_deref(),
+                entity: entry.entity(),
+                payload: entry.payload(),
             };
             if is_full(&builder, &row, self.sealing.chunk_bytes) {
                 self.put(record, std::mem::take(&mut builder));

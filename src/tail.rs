@@ -1,13 +1,15 @@
 //! Commits that are not sealed yet, in memory: what recent reads are answered from.
 //!
-//! A tail holds committed bodies as they are, and per dataset a list of entries and the versions of each entity. It may
+//! A tail holds per dataset a list of entries, with their bytes side by side, and the versions of each entity. It may
 //! hold keys above `visible`; readers pass the bound they read up to, the commit path sees everything.
 
+mod blocks;
 mod dataset;
 mod entities;
 mod versioned;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
@@ -18,19 +20,16 @@ pub use versioned::Versioned;
 
 use crate::frame::{Body, DatasetRef, LogPos, RecordKind};
 use crate::planted::{Bug, planted};
+use dataset::Added;
 use entities::Entities;
 
 /// By a hash that is seeded, and faster than the standard library's: a commit looks up each of its entries.
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// About what one entry costs beside its frame's bytes: its row, its entity's slot and version links.
-pub const ENTRY_OVERHEAD_BYTES: usize = 168;
+/// About what one entry costs beside its bytes: its row and its entity's slot.
+pub const ENTRY_OVERHEAD_BYTES: usize = 184;
 /// About what one dataset costs: its part with the tables of entries and entities, its name.
-pub const DATASET_OVERHEAD_BYTES: usize = 560;
-/// A slice of a frame larger than this is copied when it is much smaller than the frame, so that a reader who keeps
-/// one small payload does not keep megabytes alive.
-const COPY_ABOVE_BYTES: usize = 64 << 10;
-
+pub const DATASET_OVERHEAD_BYTES: usize = 640;
 /// What an idempotency id was used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembered {
@@ -98,32 +97,10 @@ pub struct Inner {
 pub struct Frame {
     pub base: u64,
     pub time_ms: u64,
+    /// Who made it.
+    pub origin: Option<Bytes>,
     count: u32,
     cost: usize,
-    bytes: Bytes,
-    origin: Option<(u32, u32)>,
-}
-
-impl Frame {
-    /// A part of the frame, detached from it if it is a small part of a large frame.
-    pub fn slice(&self, range: (u32, u32)) -> Bytes {
-        let (from, to) = (range.0 as usize, range.1 as usize);
-        if self.bytes.len() > COPY_ABOVE_BYTES && (to - from) < self.bytes.len() / 2 {
-            Bytes::copy_from_slice(&self.bytes[from..to])
-        } else {
-            self.bytes.slice(from..to)
-        }
-    }
-
-    /// A part of the frame as it lies.
-    pub fn part(&self, range: (u32, u32)) -> &[u8] {
-        &self.bytes[range.0 as usize..range.1 as usize]
-    }
-
-    /// The origin of the commit.
-    pub fn origin(&self) -> Option<&[u8]> {
-        self.origin.map(|range| self.part(range))
-    }
 }
 
 impl Tail {
@@ -152,18 +129,17 @@ impl Tail {
         self.inner.read().frames.is_empty()
     }
 
-    /// About how many bytes a body will take in a tail.
+    /// About how many bytes a body will take at most: in a tail that has none of its datasets.
     pub fn cost(body: &Body) -> usize {
-        body.bytes.len() + body.records.len() * ENTRY_OVERHEAD_BYTES + body.datasets.len() * DATASET_OVERHEAD_BYTES
+        entries_cost(body) + body.datasets.len() * DATASET_OVERHEAD_BYTES
     }
 
     /// Adds a commit whose records have the keys `base..`.
-    pub fn insert(&self, base: u64, time_ms: u64, body: Body) {
+    pub fn insert(&self, base: u64, time_ms: u64, body: &Body) {
         let mut guard = self.inner.write();
         let inner = &mut *guard;
         let frame = inner.frames.len() as u32;
-        let cost = Tail::cost(&body);
-        inner.bytes += cost;
+        let datasets_before = inner.datasets.len();
         let ids: Vec<u64> = body
             .datasets
             .iter()
@@ -175,42 +151,45 @@ impl Tail {
         for dataset in &body.datasets {
             if let DatasetRef::New { record, name } = dataset {
                 let id = base + u64::from(*record);
-                let name = body.bytes.slice(name.start as usize..name.end as usize);
+                let name = Bytes::copy_from_slice(part(body, name));
                 inner.datasets.entry(id).or_default().created = Some(name.clone());
                 inner.names.entry(name).or_default().push(id, id);
             }
         }
-        let origin = body.origin.map(|range| (range.start, range.end));
-        let count = body.records.len() as u32;
-        inner.frames.push(Frame { base, time_ms, count, cost, bytes: body.bytes.clone(), origin });
+        let origin = body.origin.as_ref().map(|origin| Bytes::copy_from_slice(part(body, origin)));
+        inner.frames.push(Frame { base, time_ms, origin, count: body.records.len() as u32, cost: 0 });
         for (index, record) in body.records.iter().enumerate() {
             let key = base + index as u64;
             let id = ids[record.dataset as usize];
             let dataset = inner.datasets.entry(id).or_default();
             match &record.kind {
                 RecordKind::Change { op, last, entity, payload } => {
-                    let row = TailEntry::new(key, frame, *op, *last, entity, payload);
-                    let entity = &body.bytes[entity.start as usize..entity.end as usize];
-                    let older = inner.entities.add(&inner.frames, id, dataset, entity, dataset.next());
-                    dataset.push(row, older);
+                    let (entity, payload) = (part(body, entity), part(body, payload));
+                    let older = inner.entities.add(id, dataset, entity, dataset.next());
+                    dataset.push(&Added { key, frame, op: *op, last: *last, entity, payload }, older);
                 }
                 RecordKind::DeleteDataset => dataset.deleted = Some(key),
                 RecordKind::SetRetention(retention) => dataset.retention.push(key, retention.as_deref().copied()),
                 RecordKind::Ack { consumer, position, bound } => {
-                    let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
+                    let name = Bytes::copy_from_slice(part(body, consumer));
                     let acked = inner.consumers.entry((id, name)).or_default();
                     let now = Acked { position: *position, bound: *bound };
                     acked.push(key, Some(acked.newest().copied().flatten().map_or(now, |before| now.onto(before))));
                 }
                 RecordKind::RemoveConsumer { consumer } => {
-                    let name = body.bytes.slice(consumer.start as usize..consumer.end as usize);
+                    let name = Bytes::copy_from_slice(part(body, consumer));
                     inner.consumers.entry((id, name)).or_default().push(key, None);
                 }
             }
         }
+        let cost = entries_cost(body) + (inner.datasets.len() - datasets_before) * DATASET_OVERHEAD_BYTES;
+        inner.bytes += cost;
+        if let Some(frame) = inner.frames.last_mut() {
+            frame.cost = cost;
+        }
         let last = base + body.records.len() as u64 - 1;
         if let Some((id, hash)) = &body.idempotency {
-            let id = body.bytes.slice(id.start as usize..id.end as usize);
+            let id = Bytes::copy_from_slice(part(body, id));
             inner.idempotency.insert(id, Remembered { hash: *hash, first: base, last, time_ms });
         }
         inner.last_key = last;
@@ -249,7 +228,7 @@ impl Inner {
     /// The entity's newest version at or below `bound`.
     pub fn newest(&self, id: u64, entity: &[u8], bound: u64) -> Option<&TailEntry> {
         let part = self.datasets.get(&id)?;
-        let mut entry = part.at(self.entities.find(&self.frames, id, part, entity)?.newest)?;
+        let mut entry = part.at(self.entities.find(id, part, entity)?.newest)?;
         while entry.key > bound {
             entry = part.older(entry)?;
         }
@@ -259,11 +238,15 @@ impl Inner {
     /// The entity's oldest version.
     pub fn oldest(&self, id: u64, entity: &[u8]) -> Option<&TailEntry> {
         let part = self.datasets.get(&id)?;
-        part.at(self.entities.find(&self.frames, id, part, entity)?.oldest)
+        part.at(self.entities.find(id, part, entity)?.oldest)
     }
+}
 
-    /// The entity of an entry, as it lies.
-    pub fn entity(&self, entry: &TailEntry) -> &[u8] {
-        self.frames[entry.frame as usize].part(entry.entity)
-    }
+/// About how many bytes a body's entries take in a tail. Blocks have a fifth of their room to spare.
+fn entries_cost(body: &Body) -> usize {
+    body.bytes.len() / 4 * 5 + body.records.len() * ENTRY_OVERHEAD_BYTES
+}
+
+fn part<'b>(body: &'b Body, range: &Range<u32>) -> &'b [u8] {
+    &body.bytes[range.start as usize..range.end as usize]
 }

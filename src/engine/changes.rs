@@ -231,7 +231,7 @@ impl Reader<'_, '_> {
                 View::Every => None,
                 View::Latest => match part.newer(entry) {
                     Some(newer) => Some(newer.key),
-                    None => self.successor_above(tail.base(), inner.entity(entry)),
+                    None => self.successor_above(tail.base(), entry.entity()),
                 },
             };
             let facts = Facts { key: entry.key, is_delete: entry.is_delete(), successor };
@@ -240,11 +240,11 @@ impl Reader<'_, '_> {
                 _ => part.born(entry, floor).ok_or(()),
             });
             let Ok(verdict) = verdict else {
-                let entity = Bytes::copy_from_slice(inner.entity(entry));
+                let entity = Bytes::copy_from_slice(entry.entity());
                 return Taken::UpTo { key: entry.key, entity };
             };
             let payloads = self.limits.payloads;
-            let size = inner.entity(entry).len() + if payloads { entry.payload_len() } else { 0 };
+            let size = entry.entity().len() + if payloads { entry.payload().len() } else { 0 };
             if !self.take(entry.key, verdict, size, |new| tail_entry(&inner, entry, payloads, new)) {
                 return Taken::Full;
             }
@@ -326,11 +326,11 @@ pub fn tail_entry(inner: &Inner, entry: &TailEntry, payloads: bool, new: bool) -
     Entry {
         key: SyncKey::new(entry.key),
         op: entry.op,
-        entity: frame.slice(entry.entity),
-        payload: (payloads && entry.op != Op::Delete).then(|| frame.slice(entry.payload)),
-        payload_len: entry.payload_len(),
+        entity: entry.entity_bytes(),
+        payload: (payloads && entry.op != Op::Delete).then(|| entry.payload_bytes()),
+        payload_len: entry.payload().len(),
         time_ms: frame.time_ms,
-        origin: frame.origin().map(Bytes::copy_from_slice),
+        origin: frame.origin.clone(),
         new,
         last: entry.last,
     }

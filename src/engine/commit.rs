@@ -241,8 +241,7 @@ impl Commits {
         }
         self.lease(core, last)?;
         let heads = prepared.heads.drain(..).map(|(name, index)| (name, base + u64::from(index))).collect();
-        let bytes = body.bytes.clone();
-        core.tails.pin().active().insert(base, time_ms, body);
+        core.tails.pin().active().insert(base, time_ms, &body);
         if matches!(request.work, Work::DeleteDataset { .. }) {
             // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
             if !planted(Bug::DeletionNotCounted) {
@@ -251,7 +250,7 @@ impl Commits {
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
-        Ok(Some(Admission { commit, bytes, crc, count: count as u32, heads }))
+        Ok(Some(Admission { commit, bytes: body.bytes, crc, count: count as u32, heads }))
     }
 
     /// Makes sure that no key is used that the ledger has not leased.

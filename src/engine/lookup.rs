@@ -110,12 +110,11 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         for (_, first) in part.firsts() {
-            let entity = inner.entity(first);
+            let entity = first.entity();
             if after.is_none_or(|after| entity > after)
                 && let Some(entry) = inner.newest(dataset.id, entity, pin.visible)
             {
-                let entity = inner.frames[first.frame as usize].slice(first.entity);
-                overruled.insert(entity, (!entry.is_delete()).then_some(entry.key));
+                overruled.insert(first.entity_bytes(), (!entry.is_delete()).then_some(entry.key));
             }
         }
     }

@@ -255,7 +255,7 @@ impl Replay<'_> {
         if !self.tail.is_empty() && self.tail.bytes() + Tail::cost(&body) > self.options.tail_limit() {
             self.seal()?;
         }
-        self.tail.insert(base, time_ms, body);
+        self.tail.insert(base, time_ms, &body);
         self.tail.set_end(end);
         Ok(())
     }

@@ -11,7 +11,7 @@ fn tail() -> Tail {
     body.change(dataset, Op::Create, b"e", b"one");
     body.change(dataset, Op::Update, b"e", b"two");
     body.change(dataset, Op::Delete, b"f", b"");
-    tail.insert(1, 1_000, body.finish().unwrap().0);
+    tail.insert(1, 1_000, &body.finish().unwrap().0);
     tail
 }
 

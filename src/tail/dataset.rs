@@ -1,26 +1,30 @@
 //! One dataset's part of a tail.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::{Frame, Versioned};
+use super::Versioned;
+use super::blocks::Blocks;
 use crate::types::{Op, Retention};
 use crate::window::Born;
 
 /// No version before or after.
 const NONE: u32 = u32::MAX;
+/// An entity's id is copied if its entry is larger than this.
+const COPY_ABOVE_BYTES: usize = 64 << 10;
 
-/// One entry: where its bytes lie, and the versions of its entity around it.
+/// One entry, and the versions of its entity around it.
 #[derive(Debug)]
 pub struct TailEntry {
     pub key: u64,
+    /// The commit's index among the tail's.
     pub frame: u32,
     pub op: Op,
     pub last: bool,
-    pub entity: (u32, u32),
-    pub payload: (u32, u32),
+    entity_len: u16,
+    /// The entity, then the payload.
+    bytes: Bytes,
     /// Entity and payload bytes of this dataset's entries in this tail, up to and including this one.
     pub bytes_upto: u64,
     /// When its life began, once a reader had to ask the index store: 0 until then. What comes before an entry never
@@ -30,38 +34,43 @@ pub struct TailEntry {
     newer: u32,
 }
 
+/// A change as it comes from a commit.
+pub(super) struct Added<'a> {
+    pub key: u64,
+    pub frame: u32,
+    pub op: Op,
+    pub last: bool,
+    pub entity: &'a [u8],
+    pub payload: &'a [u8],
+}
+
 impl TailEntry {
-    pub(super) fn new(
-        key: u64,
-        frame: u32,
-        op: Op,
-        last: bool,
-        entity: &Range<u32>,
-        payload: &Range<u32>,
-    ) -> TailEntry {
-        let (entity, payload) = ((entity.start, entity.end), (payload.start, payload.end));
-        TailEntry {
-            key,
-            frame,
-            op,
-            last,
-            entity,
-            payload,
-            bytes_upto: 0,
-            born: AtomicU64::new(0),
-            older: NONE,
-            newer: NONE,
+    /// Entity and payload bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The entity, as it lies.
+    pub fn entity(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.entity_len)]
+    }
+
+    /// The payload, as it lies; empty for a delete.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[usize::from(self.entity_len)..]
+    }
+
+    /// The entity, to keep: detached from a large payload, which it would keep alive.
+    pub fn entity_bytes(&self) -> Bytes {
+        match self.bytes.len() {
+            large if large > COPY_ABOVE_BYTES => Bytes::copy_from_slice(self.entity()),
+            _ => self.bytes.slice(..usize::from(self.entity_len)),
         }
     }
 
-    /// Entity and payload bytes.
-    pub fn bytes(&self) -> u64 {
-        u64::from(self.entity.1 - self.entity.0) + u64::from(self.payload.1 - self.payload.0)
-    }
-
-    /// The payload's length.
-    pub fn payload_len(&self) -> usize {
-        (self.payload.1 - self.payload.0) as usize
+    /// The payload, to keep.
+    pub fn payload_bytes(&self) -> Bytes {
+        self.bytes.slice(usize::from(self.entity_len)..)
     }
 
     /// Whether it is a delete.
@@ -80,6 +89,7 @@ pub struct TailDataset {
     /// Retention set in this tail; none is "the default again".
     pub retention: Versioned<Option<Retention>>,
     entries: Vec<TailEntry>,
+    blocks: Blocks,
     /// The highest floor under which a life was found that is not known to be another one's successor.
     born_floor: AtomicU64,
 }
@@ -91,18 +101,30 @@ impl TailDataset {
     }
 
     /// Adds an entry, whose entity's version before it is at `older`.
-    pub(super) fn push(&mut self, mut entry: TailEntry, older: Option<u32>) {
+    pub(super) fn push(&mut self, added: &Added<'_>, older: Option<u32>) {
         let at = self.next();
         if at == 0 {
             // Most datasets of a store of many have one entry in a tail.
             self.entries.reserve_exact(1);
         }
-        entry.bytes_upto = self.entries.last().map_or(0, |last| last.bytes_upto) + entry.bytes();
         if let Some(before) = older.and_then(|older| self.entries.get_mut(older as usize)) {
             before.newer = at;
         }
-        entry.older = older.unwrap_or(NONE);
-        self.entries.push(entry);
+        let Added { key, frame, op, last, entity, payload } = *added;
+        let bytes = self.blocks.add(entity, payload);
+        self.entries.push(TailEntry {
+            key,
+            frame,
+            op,
+            last,
+            // Entities are far shorter: `MAX_ENTITY_BYTES`.
+            entity_len: entity.len() as u16,
+            bytes_upto: self.entries.last().map_or(0, |last| last.bytes_upto) + bytes.len() as u64,
+            bytes,
+            born: AtomicU64::new(0),
+            older: older.unwrap_or(NONE),
+            newer: NONE,
+        });
     }
 
     pub(super) fn take_back(&mut self, base: u64) {
@@ -127,12 +149,6 @@ impl TailDataset {
     /// The entry of this index.
     pub(super) fn at(&self, at: u32) -> Option<&TailEntry> {
         self.entries.get(at as usize)
-    }
-
-    /// The entity of the entry of this index.
-    pub(super) fn entity<'f>(&self, frames: &'f [Frame], at: u32) -> Option<&'f [u8]> {
-        let entry = self.at(at)?;
-        Some(frames[entry.frame as usize].part(entry.entity))
     }
 
     /// Whether it says nothing.

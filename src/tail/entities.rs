@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-use super::{Frame, TailDataset};
+use super::TailDataset;
 
 /// The versions of one entity of one dataset, by their indexes among the dataset's entries.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub(super) struct Versions {
     pub newest: u32,
 }
 
-/// A table of entities. Their ids are not kept twice: they are looked at where the frames have them.
+/// A table of entities. Their ids are not kept twice: the newest version has it.
 #[derive(Default)]
 pub(super) struct Entities {
     table: HashTable<Versions>,
@@ -25,15 +25,15 @@ pub(super) struct Entities {
 
 impl Entities {
     /// The versions of an entity in this part of the dataset `id`.
-    pub fn find(&self, frames: &[Frame], id: u64, part: &TailDataset, entity: &[u8]) -> Option<&Versions> {
+    pub fn find(&self, id: u64, part: &TailDataset, entity: &[u8]) -> Option<&Versions> {
         let hash = self.hash(id, entity);
-        self.table.find(hash, |found| is(found, hash, frames, id, part, entity))
+        self.table.find(hash, |found| is(found, hash, id, part, entity))
     }
 
     /// Adds the version at `at`, the newest of all, and returns the one before it.
-    pub fn add(&mut self, frames: &[Frame], id: u64, part: &TailDataset, entity: &[u8], at: u32) -> Option<u32> {
+    pub fn add(&mut self, id: u64, part: &TailDataset, entity: &[u8], at: u32) -> Option<u32> {
         let hash = self.hash(id, entity);
-        match self.table.find_mut(hash, |found| is(found, hash, frames, id, part, entity)) {
+        match self.table.find_mut(hash, |found| is(found, hash, id, part, entity)) {
             Some(versions) => Some(std::mem::replace(&mut versions.newest, at)),
             None => {
                 let versions = Versions { hash, id, oldest: at, newest: at };
@@ -62,7 +62,7 @@ impl Entities {
     }
 }
 
-fn is(found: &Versions, hash: u64, frames: &[Frame], id: u64, part: &TailDataset, entity: &[u8]) -> bool {
-    // Equal hashes first: to look at the id itself is to fetch another frame's memory.
-    found.hash == hash && found.id == id && part.entity(frames, found.newest) == Some(entity)
+fn is(found: &Versions, hash: u64, id: u64, part: &TailDataset, entity: &[u8]) -> bool {
+    // Equal hashes first: to look at the id itself is to fetch other memory.
+    found.hash == hash && found.id == id && part.at(found.newest).is_some_and(|entry| entry.entity() == entity)
 }

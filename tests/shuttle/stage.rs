@@ -186,7 +186,7 @@ impl Writer {
             let seen: Vec<Vec<u8>> = {
                 let inner = tail.read();
                 let visible = inner.datasets.values().flat_map(|part| part.entries()).filter(|e| e.key <= pin.visible);
-                visible.map(|entry| inner.frames[entry.frame as usize].part(entry.payload).to_vec()).collect()
+                visible.map(|entry| entry.payload().to_vec()).collect()
             };
             for payload in seen {
                 assert!(self.disk.holds_durably(&payload), "visible and not durable");

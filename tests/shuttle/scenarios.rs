@@ -104,7 +104,7 @@ pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
     for bug in bugs {
         // What is wanted is no news.
         std::panic::set_hook(Box::new(|_| {}));
-        let mut counts = Suite::begin("with a planted bug", "25");
+        let mut counts = suite.part();
         let run = || with(bug, || failing_syncs(seeds.clone(), &mut counts));
         let found = catch_unwind(AssertUnwindSafe(run)).is_err();
         println!(

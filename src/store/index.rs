@@ -55,7 +55,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSpace`] as long as there is no room, and those of opening. Reads go on in any case.
+    /// [`Error::NoSpace`] as long as there is no room, and those of opening. Reads go on in any case; those that begin while it is opened wait for that.
     pub fn ready(&self, options: &StoreOptions, at_least: u64, more: u64) -> Result<()> {
         self.close_replaced()?;
         let store = self.get();

@@ -28,6 +28,11 @@ impl Blocks {
         self.filling.extend_from_slice(payload);
         self.filling.split().freeze()
     }
+
+    /// Goes on as if nothing but this many bytes had been added.
+    pub fn forget_all_but(&mut self, bytes: u64) {
+        self.held = bytes as usize;
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ static MACHINE: Mutex<()> = Mutex::new(());
 
 /// One suite under way, the only one of this process. It ends well only by [`Suite::finish`].
 pub struct Suite {
-    _machine: Option<MutexGuard<'static, ()>>,
+    _machine: MutexGuard<'static, ()>,
     name: &'static str,
     goals: &'static str,
     began: Instant,
@@ -26,12 +26,7 @@ impl Suite {
     /// `goals` are the numbers in docs/reliability.md, as "1, 3".
     pub fn begin(name: &'static str, goals: &'static str) -> Suite {
         let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        Suite { _machine: Some(machine), name, goals, began: Instant::now(), ran: 0, fired: 0 }
-    }
-
-    /// Counts for themselves of what this suite runs a part of.
-    pub fn part(&self) -> Suite {
-        Suite { _machine: None, began: Instant::now(), ran: 0, fired: 0, ..*self }
+        Suite { _machine: machine, name, goals, began: Instant::now(), ran: 0, fired: 0 }
     }
 
     /// So many more tries were made, and each ended as promised.

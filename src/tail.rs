@@ -30,6 +30,11 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 pub const ENTRY_OVERHEAD_BYTES: usize = 184;
 /// About what one dataset costs: its part with the tables of entries and entities, its name.
 pub const DATASET_OVERHEAD_BYTES: usize = 640;
+/// About what one commit costs beside its entries.
+const FRAME_OVERHEAD_BYTES: usize = 112;
+/// About what an idempotency id costs beside its bytes.
+const IDEMPOTENCY_OVERHEAD_BYTES: usize = 160;
+
 /// What an idempotency id was used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembered {
@@ -244,7 +249,8 @@ impl Inner {
 
 /// About how many bytes a body's entries take in a tail. Blocks have a fifth of their room to spare.
 fn entries_cost(body: &Body) -> usize {
-    body.bytes.len() / 4 * 5 + body.records.len() * ENTRY_OVERHEAD_BYTES
+    let idempotency = if body.idempotency.is_some() { IDEMPOTENCY_OVERHEAD_BYTES } else { 0 };
+    body.bytes.len() / 4 * 5 + body.records.len() * ENTRY_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES + idempotency
 }
 
 fn part<'b>(body: &'b Body, range: &Range<u32>) -> &'b [u8] {

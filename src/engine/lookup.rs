@@ -168,14 +168,20 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
     let (pin, dataset) = Pin::of(core, &store, name)?;
     let mut below = before.map_or(u64::MAX, SyncKey::get).min(pin.visible.saturating_add(1));
     let mut found = Found { entries: Vec::new(), bytes: 0, limits };
-    for tail in pin.tails.oldest_first().rev() {
+    let mut is_full = false;
+    'tails: for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         for entry in part.between(0, below.saturating_sub(1)).iter().rev() {
-            if !found.take(tail_entry(&inner, entry, limits.payloads, false)) {
-                return found.finish(&pin, &dataset);
+            is_full = !found.take(tail_entry(&inner, entry, limits.payloads, false));
+            if is_full {
+                break 'tails;
             }
         }
+    }
+    if is_full {
+        // Not under the tail's lock: to finish takes it again, and a writer may wait in between.
+        return found.finish(&pin, &dataset);
     }
     below = below.min(pin.sealed_upto.saturating_add(1));
     let record = &dataset.record;

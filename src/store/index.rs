@@ -71,6 +71,8 @@ impl Index {
         self.lacking.store(true, Ordering::Relaxed);
         let (vfs, dir) = (store.vfs.clone(), store.dir().to_path_buf());
         if !store.is_read_only() {
+            // Whatever fails from here on, it is not used again.
+            store.stopped.store(true, Ordering::Release);
             // Its compactions would delete files that the next opening counts on.
             store.kv.stop();
             // For a while only, beside the one that is closed.

@@ -36,6 +36,9 @@ impl Op {
 }
 
 /// One recorded change, as a read hands it out.
+///
+/// Its bytes are shared with the engine, and keep up to 16 KiB around them in memory (a page of sealed entries: their
+/// chunk). Copy what you keep for long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {

@@ -1,6 +1,10 @@
 //! What is recent: newest first, and all that history has.
 
-use tidelog::{Limits, Retention, View};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use tidelog::{Batch, Durability, Limits, Options, Retention, View};
 
 use crate::support::{delete, entries_cap, put, small, store};
 
@@ -23,4 +27,39 @@ fn a_delete_below_the_floor_is_shown_as_long_as_history_has_it() {
     let keys = |entries: &[tidelog::Entry]| entries.iter().map(|entry| entry.key.get()).collect::<Vec<_>>();
     assert_eq!(keys(&recent), keys(&history));
     assert_eq!(recent.len(), 2, "the delete and what came after it");
+}
+
+/// Who reads what is recent holds a tail while a writer waits for it.
+#[test]
+fn what_is_recent_is_read_while_it_is_written() {
+    let (_dir, engine) = store(Options::default().memory(64 << 20));
+    let (over, (ended, wait)) = (AtomicBool::new(false), channel());
+    let watchdog = std::thread::spawn(move || {
+        if wait.recv_timeout(Duration::from_secs(100)).is_err() {
+            eprintln!("reads of what is recent and appends wait for each other");
+            std::process::abort();
+        }
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                let mut batch = Batch::new();
+                batch.put("d", format!("e{}", n % 100), "1");
+                engine.append_with(batch, Durability::Buffered).expect("a commit");
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let mut full = 0;
+        while full < 5_000 {
+            match engine.recent("d", None, Limits::entries(20)) {
+                Ok(recent) => full += u32::from(recent.len() == 20),
+                Err(error) => assert!(matches!(error, tidelog::Error::DatasetNotFound { .. }), "{error}"),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    ended.send(()).expect("the watchdog listens");
+    watchdog.join().expect("it ends");
 }

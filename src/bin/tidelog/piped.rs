@@ -20,6 +20,7 @@ pub struct Piped {
     blocks: Receiver<io::Result<Vec<u8>>>,
     block: Vec<u8>,
     used: usize,
+    ended: bool,
     interrupt: Interrupt,
 }
 
@@ -31,15 +32,15 @@ impl Piped {
             .name("tidelog-input".to_owned())
             .spawn(move || read(source, &sender))
             .map_err(|source| Failure::Engine(Error::Io { what: "cannot start a thread".to_owned(), source }))?;
-        Ok(Piped { blocks, block: Vec::new(), used: 0, interrupt: interrupt.clone() })
+        Ok(Piped { blocks, block: Vec::new(), used: 0, ended: false, interrupt: interrupt.clone() })
     }
 }
 
+/// The end is an empty block: without one, something went wrong.
 fn read(mut source: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
     loop {
         let mut block = vec![0; BLOCK];
         let read = match source.read(&mut block) {
-            Ok(0) => return,
             Ok(len) => {
                 block.truncate(len);
                 Ok(block)
@@ -47,8 +48,8 @@ fn read(mut source: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => Err(error),
         };
-        let failed = read.is_err();
-        if to.send(read).is_err() || failed {
+        let is_last = read.as_ref().map_or(true, Vec::is_empty);
+        if to.send(read).is_err() || is_last {
             return;
         }
     }
@@ -56,11 +57,14 @@ fn read(mut source: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
 
 impl BufRead for Piped {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.used == self.block.len() && !self.interrupt.came() {
+        while self.used == self.block.len() && !self.ended && !self.interrupt.came() {
             match self.blocks.recv_timeout(LOOK) {
-                Ok(block) => (self.block, self.used) = (block?, 0),
+                Ok(block) => {
+                    (self.block, self.used) = (block?, 0);
+                    self.ended = self.block.is_empty();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the thread that reads it ended")),
             }
         }
         Ok(&self.block[self.used..])

@@ -189,7 +189,12 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
 pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {
     #[cfg(feature = "testing")]
     if vfs.holds_index() {
-        return Double::open(vfs.clone(), dir, mode == Mode::Create).map(Kv::Double);
+        let double = Double::open(vfs.clone(), dir, mode == Mode::Create)?;
+        if mode == Mode::ReadWrite {
+            // What was read may be in the page cache only. RocksDB makes it durable with the MANIFEST of each opening.
+            double.flush()?;
+        }
+        return Ok(Kv::Double(double));
     }
     let _ = vfs;
     let db_options = tuning::database(options, shared, mode == Mode::Create)?;

@@ -136,7 +136,7 @@ impl Double {
         Ok(())
     }
 
-    pub(super) fn flush(&self) -> Result<()> {
+    pub fn flush(&self) -> Result<()> {
         self.write_to(&self.dir)
     }
 

@@ -161,8 +161,6 @@ impl Tail {
                 inner.names.entry(name).or_default().push(id, id);
             }
         }
-        let origin = body.origin.as_ref().map(|origin| Bytes::copy_from_slice(part(body, origin)));
-        inner.frames.push(Frame { base, time_ms, origin, count: body.records.len() as u32, cost: 0 });
         for (index, record) in body.records.iter().enumerate() {
             let key = base + index as u64;
             let id = ids[record.dataset as usize];
@@ -189,9 +187,8 @@ impl Tail {
         }
         let cost = entries_cost(body) + (inner.datasets.len() - datasets_before) * DATASET_OVERHEAD_BYTES;
         inner.bytes += cost;
-        if let Some(frame) = inner.frames.last_mut() {
-            frame.cost = cost;
-        }
+        let origin = body.origin.as_ref().map(|origin| Bytes::copy_from_slice(part(body, origin)));
+        inner.frames.push(Frame { base, time_ms, origin, count: body.records.len() as u32, cost });
         let last = base + body.records.len() as u64 - 1;
         if let Some((id, hash)) = &body.idempotency {
             let id = Bytes::copy_from_slice(part(body, id));

@@ -240,8 +240,7 @@ impl Reader<'_, '_> {
                 _ => part.born(entry, floor).ok_or(()),
             });
             let Ok(verdict) = verdict else {
-                let entity = Bytes::copy_from_slice(entry.entity());
-                return Taken::UpTo { key: entry.key, entity };
+                return Taken::UpTo { key: entry.key, entity: entry.entity_bytes() };
             };
             let payloads = self.limits.payloads;
             let size = entry.entity().len() + if payloads { entry.payload().len() } else { 0 };

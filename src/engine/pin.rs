@@ -89,7 +89,7 @@ impl<'a> Pin<'a> {
 
     /// The dataset of this name, if `id` is an id that it had a moment ago and still has.
     ///
-    /// What is gone by now has neither a record nor a part in a tail where it was created.
+    /// What is gone by now has no record. Nor has what no seal has reached yet: that is found by its name.
     fn known(&self, id: u64) -> Result<Option<Dataset>> {
         if id > self.visible || self.tails.has_deleted(id, self.visible) {
             return Ok(None);

@@ -55,7 +55,8 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSpace`] as long as there is no room, and those of opening. Reads go on in any case; those that begin while it is opened wait for that.
+    /// [`Error::NoSpace`] as long as there is no room, and those of opening. Reads go on in any case; those that begin while
+    /// it is opened wait for that.
     pub fn ready(&self, options: &StoreOptions, at_least: u64, more: u64) -> Result<()> {
         self.close_replaced()?;
         let store = self.get();
@@ -67,10 +68,10 @@ impl Index {
                 Ok(()) => return Ok(()),
             }
         }
-        // At once, not when there is room again: closing waits while RocksDB sleeps for a second over its failure.
         self.lacking.store(true, Ordering::Relaxed);
         let (vfs, dir) = (store.vfs.clone(), store.dir().to_path_buf());
         if !store.is_read_only() {
+            // At once, not when there is room again: closing waits while RocksDB sleeps for a second over its failure.
             // Whatever fails from here on, it is not used again.
             store.stopped.store(true, Ordering::Release);
             // Its compactions would delete files that the next opening counts on.

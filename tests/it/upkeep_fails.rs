@@ -48,13 +48,19 @@ fn check(dir: &tempfile::TempDir, entries: usize) {
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
 
-#[test]
-fn a_log_that_cannot_let_go_of_segments_loses_nothing_and_keeps_no_one_waiting() {
-    let hooks = Hooks::default();
-    let (dir, engine) = store(options(&hooks));
+/// A store of twenty entries.
+fn filled(hooks: &Hooks) -> (tempfile::TempDir, Engine) {
+    let (dir, engine) = store(options(hooks));
     for n in 0..20 {
         put(&engine, "d", &format!("e-{n}"), &large(n));
     }
+    (dir, engine)
+}
+
+#[test]
+fn a_log_that_cannot_let_go_of_segments_loses_nothing_and_keeps_no_one_waiting() {
+    let hooks = Hooks::default();
+    let (dir, engine) = filled(&hooks);
     // Two for the seal; the next one would take the sealed segments off the list.
     hooks.fail_ledger_after(2);
     answered(&engine, |engine| engine.seal()).expect("the tail is sealed, whatever becomes of the log");
@@ -73,10 +79,7 @@ fn a_log_that_cannot_let_go_of_segments_loses_nothing_and_keeps_no_one_waiting()
 #[test]
 fn a_maintenance_thread_that_panics_leaves_no_one_waiting() {
     let hooks = Hooks::default();
-    let (dir, engine) = store(options(&hooks));
-    for n in 0..20 {
-        put(&engine, "d", &format!("e-{n}"), &large(n));
-    }
+    let (dir, engine) = filled(&hooks);
     hooks.panic_in_flush();
     for call in 0..3 {
         let sealed = answered(&engine, |engine| engine.seal());

@@ -13,6 +13,7 @@ use crate::store::{
 };
 use crate::tail::{Acked, Inner, TailDataset};
 use crate::types::{Keep, Op, Retention};
+use crate::window::Born;
 
 /// What a seal needs to know beside the tail.
 pub struct Sealing {
@@ -280,13 +281,13 @@ pub fn age_of(record: &DatasetRecord, retention: &Retention) -> Option<u64> {
 
 /// What precedes an entry at `key`, given its entity's previous version.
 fn follow(previous: Option<&Version>, key: u64, is_delete: bool) -> Before {
-    let Some(previous) = previous else { return Before { born: key, ..Before::default() } };
-    let prev_delete = previous.op == Op::Delete;
-    let (born, reborn) = match (prev_delete, is_delete) {
-        (true, false) => (key, true),
-        _ => (previous.born, previous.reborn),
-    };
-    Before { prev: previous.key, prev_bytes: previous.bytes, prev_delete, born, reborn }
+    let life = previous.map(|v| (Born { born: v.born, reborn: v.reborn }, v.op == Op::Delete));
+    let Born { born, reborn } = Born::after(life, key, is_delete);
+    let before = Before { born, reborn, ..Before::default() };
+    match previous {
+        Some(v) => Before { prev: v.key, prev_bytes: v.bytes, prev_delete: v.op == Op::Delete, ..before },
+        None => before,
+    }
 }
 
 fn consumers(snapshot: &Snapshot<'_>, changes: &mut Changes<'_>, tail: &Inner) -> Result<()> {

@@ -27,9 +27,9 @@ use entities::Entities;
 type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// About what one entry costs beside its bytes: its row and its entity's slot.
-pub const ENTRY_OVERHEAD_BYTES: usize = 184;
+const ENTRY_OVERHEAD_BYTES: usize = 184;
 /// About what one dataset costs: its part with the tables of entries and entities, its name.
-pub const DATASET_OVERHEAD_BYTES: usize = 640;
+const DATASET_OVERHEAD_BYTES: usize = 640;
 /// About what one commit costs beside its entries.
 const FRAME_OVERHEAD_BYTES: usize = 112;
 /// About what an idempotency id costs beside its bytes.
@@ -136,7 +136,7 @@ impl Tail {
 
     /// About how many bytes a body will take at most: in a tail that has none of its datasets.
     pub fn cost(body: &Body) -> usize {
-        entries_cost(body) + body.datasets.len() * DATASET_OVERHEAD_BYTES
+        cost_of_body(body, body.datasets.len())
     }
 
     /// Adds a commit whose records have the keys `base..`.
@@ -185,7 +185,7 @@ impl Tail {
                 }
             }
         }
-        let cost = entries_cost(body) + (inner.datasets.len() - datasets_before) * DATASET_OVERHEAD_BYTES;
+        let cost = cost_of_body(body, inner.datasets.len() - datasets_before);
         inner.bytes += cost;
         let origin = body.origin.as_ref().map(|origin| Bytes::copy_from_slice(part(body, origin)));
         inner.frames.push(Frame { base, time_ms, origin, count: body.records.len() as u32, cost });
@@ -244,10 +244,21 @@ impl Inner {
     }
 }
 
-/// About how many bytes a body's entries take in a tail. Blocks have a fifth of their room to spare.
-fn entries_cost(body: &Body) -> usize {
+/// About how many bytes a commit takes in a tail: so many bytes of names and payloads in so many entries, over so many
+/// datasets that the tail does not have yet. What blocks have to spare comes on top: [`spare`].
+pub const fn size_of_commit(bytes: usize, entries: usize, datasets: usize) -> usize {
+    bytes + entries * ENTRY_OVERHEAD_BYTES + datasets * DATASET_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES
+}
+
+/// The room that blocks have to spare at most: a fifth of theirs.
+pub const fn spare(bytes: usize) -> usize {
+    bytes / 4
+}
+
+fn cost_of_body(body: &Body, datasets: usize) -> usize {
     let idempotency = if body.idempotency.is_some() { IDEMPOTENCY_OVERHEAD_BYTES } else { 0 };
-    body.bytes.len() / 4 * 5 + body.records.len() * ENTRY_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES + idempotency
+    let bytes = body.bytes.len();
+    size_of_commit(bytes, body.records.len(), datasets) + spare(bytes) + idempotency
 }
 
 fn part<'b>(body: &'b Body, range: &Range<u32>) -> &'b [u8] {

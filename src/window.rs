@@ -71,6 +71,17 @@ pub struct Born {
     pub reborn: bool,
 }
 
+impl Born {
+    /// Of an entry at `key`, given the version before it: when its life began, and whether it is a delete.
+    pub fn after(before: Option<(Born, bool)>, key: u64, is_delete: bool) -> Born {
+        match before {
+            Some((_, true)) if !is_delete => Born { born: key, reborn: true },
+            Some((born, _)) => born,
+            None => Born { born: key, reborn: false },
+        }
+    }
+}
+
 /// What becomes of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

@@ -2,13 +2,14 @@
 
 mod moment;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::core::Core;
 use super::pin::{Dataset, Pin};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
@@ -59,14 +60,15 @@ pub fn read(
     let mut window =
         window.resume(rules, pin.visible, floors).map_err(|reason| stale(dataset, window.position, reason))?;
     let entries = Vec::new();
+    let (chunk, lookup) = (None, None);
     let mut reader =
-        Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0, lookup: None };
+        Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0, chunk, lookup };
     let more = !reader.sealed()? || !reader.tails()?;
     window = reader.window;
     if !more {
         window.position = window.bound;
     }
-    let (entries, scanned) = (reader.entries, reader.scanned);
+    let (entries, scanned, chunk) = (reader.entries, reader.scanned, reader.chunk);
     core.metrics.pages.fetch_add(1, Ordering::Relaxed);
     core.metrics.entries_read.fetch_add(entries.len() as u64, Ordering::Relaxed);
     let page = Page {
@@ -75,7 +77,7 @@ pub fn read(
         position: SyncKey::new(window.position),
         more,
         head: SyncKey::new(pin.head(dataset)),
-        pending: pending(pin, dataset, window.position)?,
+        pending: pending(pin, dataset, window.position, chunk)?,
         headroom: window.headroom(rules, floors),
     };
     Ok((page, scanned))
@@ -142,6 +144,8 @@ struct Reader<'p, 'a> {
     entries: Vec<Entry>,
     bytes: usize,
     scanned: usize,
+    /// The chunk that was read last.
+    chunk: Option<(ChunkMeta, Arc<Chunk>)>,
     lookup: Option<EntityLookup<'p>>,
 }
 
@@ -156,8 +160,14 @@ impl Reader<'_, '_> {
         let latest = self.rules.view == View::Latest;
         let snapshot = self.pin.snapshot();
         let mut marks = latest.then(|| snapshot.marks(id, self.window.position).peekable());
+        // What comes into a tail from now on is above the bound.
+        let tails: Vec<&Arc<Tail>> = match latest {
+            true => self.pin.tails.oldest_first().filter(|tail| tail.read().datasets.contains_key(&id)).collect(),
+            false => Vec::new(),
+        };
         for chunk in snapshot.chunks(id, record.epoch, self.window.position.saturating_add(1)) {
-            let chunk = chunk?;
+            let (_, chunk) = self.chunk.insert(chunk?);
+            let chunk = Arc::clone(chunk);
             for at in chunk.search(self.window.position)..chunk.len() {
                 let key = chunk.key(at);
                 if key > upto {
@@ -172,7 +182,7 @@ impl Reader<'_, '_> {
                         _ => {}
                     }
                 }
-                if !self.take_sealed(&chunk, at, successor)? {
+                if !self.take_sealed(&chunk, at, successor, &tails)? {
                     return Ok(false);
                 }
             }
@@ -180,7 +190,8 @@ impl Reader<'_, '_> {
         Ok(true)
     }
 
-    fn take_sealed(&mut self, chunk: &Chunk, at: usize, mark: Option<u64>) -> Result<bool> {
+    /// Takes a sealed entry, given its successor among the sealed ones and the tails that may hold another one.
+    fn take_sealed(&mut self, chunk: &Chunk, at: usize, mark: Option<u64>, tails: &[&Arc<Tail>]) -> Result<bool> {
         let row = chunk.entry(at);
         let is_delete = row.op == Op::Delete;
         // A tombstone at or below the floor that nothing replaced is dropped, even while it still lies in its chunk.
@@ -189,7 +200,7 @@ impl Reader<'_, '_> {
             (View::Every, _) => None,
             (View::Latest, Some(next)) => Some(next),
             (View::Latest, None) if purged => Some(row.key),
-            (View::Latest, None) => self.pin.successor_in_tails(self.dataset.id, row.entity),
+            (View::Latest, None) => oldest_in(tails.iter().copied(), self.dataset.id, row.entity),
         };
         let facts = Facts { key: row.key, is_delete, successor };
         let verdict =
@@ -256,9 +267,7 @@ impl Reader<'_, '_> {
         if self.rules.view == View::Every {
             return None;
         }
-        let newer = self.pin.tails.oldest_first().filter(|tail| tail.base() > base);
-        let id = self.dataset.id;
-        newer.filter_map(|tail| tail.read().oldest(id, entity).map(|entry| entry.key)).next()
+        oldest_in(self.pin.tails.oldest_first().filter(|tail| tail.base() > base), self.dataset.id, entity)
     }
 
     /// Takes one entry into the page, or passes over it; false if it no longer fits.
@@ -283,6 +292,11 @@ impl Reader<'_, '_> {
         self.window.position = key;
         true
     }
+}
+
+/// The key of the entity's oldest version in the first of these tails that has one.
+fn oldest_in<'t>(mut tails: impl Iterator<Item = &'t Arc<Tail>>, id: u64, entity: &[u8]) -> Option<u64> {
+    tails.find_map(|tail| tail.read().oldest(id, entity).map(|entry| entry.key))
 }
 
 /// Entries taken from a tail under one hold of its lock, which the writer waits for.
@@ -335,21 +349,30 @@ pub fn tail_entry(inner: &Inner, entry: &TailEntry, payloads: bool, new: bool) -
     }
 }
 
-/// What lies above `position`: what was ever appended there, less what is known to be before it.
-pub fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64) -> Result<Pending> {
+/// What lies above `position`: what was ever appended there, less what is known to be before it. `read` is the last
+/// chunk that was read on the way to the position.
+fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64, read: Option<(ChunkMeta, Arc<Chunk>)>) -> Result<Pending> {
     let record = &dataset.record;
     let (mut entries, mut bytes) = pin.due_in_tails(dataset, position);
     if position < record.head {
         let id = dataset.id;
         // Chunks count what was ever appended up to their ends, so two of them tell what lies between.
-        if let Some(meta) = pin.snapshot().meta_covering(id, position.saturating_add(1))? {
+        // All before the chunk that was read last is behind the position: if that one is not, nothing else is to be found.
+        let (meta, chunk) = match read.filter(|(meta, _)| meta.last > position) {
+            Some((meta, chunk)) => (Some(meta), Some(chunk)),
+            None => (pin.snapshot().meta_covering(id, position.saturating_add(1))?, None),
+        };
+        if let Some(meta) = meta {
             entries += record.seq.saturating_sub(meta.seq);
             bytes += record.seq_bytes.saturating_sub(meta.seq_bytes);
             if position < meta.first {
                 entries += u64::from(meta.count);
                 bytes += meta.bytes;
             } else {
-                let chunk = pin.snapshot().chunk(id, record.epoch, meta.last)?;
+                let chunk = match chunk {
+                    Some(chunk) => chunk,
+                    None => pin.snapshot().chunk(id, record.epoch, meta.last)?,
+                };
                 for at in chunk.search(position)..chunk.len() {
                     let row = chunk.entry(at);
                     entries += 1;

@@ -7,7 +7,7 @@ use crate::limits::{
     MAX_COMMIT_CHANGES, MAX_DATASET_BYTES, MAX_ENTITY_BYTES, MAX_IDEMPOTENCY_ID_BYTES, MAX_ORIGIN_BYTES,
 };
 use crate::options::Options;
-use crate::tail::{DATASET_OVERHEAD_BYTES, ENTRY_OVERHEAD_BYTES};
+use crate::tail::{size_of_commit, spare};
 use crate::types::Batch;
 
 /// Checks what can be told of a batch without the store, and returns about how many bytes it will take.
@@ -26,7 +26,7 @@ pub fn batch(options: &Options, batch: &Batch) -> Result<usize> {
             return Err(Error::invalid(format!("{what} of {} bytes: 1..={most} are allowed", name.len())));
         }
     }
-    let mut bytes = 64;
+    let (mut data, mut datasets) = (0, 0);
     let mut before: &[u8] = &[];
     for change in &batch.changes {
         dataset(&change.dataset)?;
@@ -39,12 +39,14 @@ pub fn batch(options: &Options, batch: &Batch) -> Result<usize> {
                 options.max_payload
             )));
         }
-        bytes += change.entity.len() + change.payload.len() + ENTRY_OVERHEAD_BYTES;
+        data += change.entity.len() + change.payload.len();
         if change.dataset[..] != *before {
-            bytes += change.dataset.len() + DATASET_OVERHEAD_BYTES;
+            data += change.dataset.len();
+            datasets += 1;
         }
         before = &change.dataset;
     }
+    let bytes = size_of_commit(data, batch.changes.len(), datasets);
     if bytes > options.commit_limit() {
         return Err(Error::invalid(format!(
             "a commit of about {bytes} bytes: at most {} are allowed with this memory budget; split it, or raise \
@@ -52,7 +54,7 @@ pub fn batch(options: &Options, batch: &Batch) -> Result<usize> {
             options.commit_limit()
         )));
     }
-    Ok(bytes)
+    Ok(bytes + spare(data))
 }
 
 /// A dataset's name.

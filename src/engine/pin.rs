@@ -138,12 +138,6 @@ impl<'a> Pin<'a> {
         self.snapshot().version_at_or_below(id, entity, key.min(self.sealed_upto))
     }
 
-    /// The key of the version after the sealed one at `key`, as far as tails know: its entity's oldest version in the
-    /// oldest tail that has one.
-    pub fn successor_in_tails(&self, id: u64, entity: &[u8]) -> Option<u64> {
-        self.tails.oldest_first().find_map(|tail| tail.read().oldest(id, entity).map(|entry| entry.key))
-    }
-
     /// The key of the entity's newest visible version, as far as tails have one: none inside if it is a delete.
     pub fn newest_in_tails(&self, id: u64, entity: &[u8]) -> Option<Option<u64>> {
         self.tails.oldest_first().rev().find_map(|tail| {
@@ -183,8 +177,19 @@ impl<'a> Pin<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        let lookup = lookup.get_or_insert_with(|| self.snapshot().entity_lookup());
-        let born = self.find_born(lookup.seek(id, entity, key)?, id, entity, key)?;
+        // From the version before it, if that one's is known and no seal has been here: a reader of every version of one
+        // entity goes through them once, not once for each.
+        let follows = match key > self.applied()? {
+            true => home.and_then(|tail| tail.read().datasets.get(&id)?.born_after_older(key, floor)),
+            false => None,
+        };
+        let born = match follows {
+            Some(born) => born,
+            None => {
+                let lookup = lookup.get_or_insert_with(|| self.snapshot().entity_lookup());
+                self.find_born(lookup.seek(id, entity, key)?, id, entity, key)?
+            }
+        };
         if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id))
             && let Some(entry) = part.entry(key)
         {
@@ -208,7 +213,7 @@ impl<'a> Pin<'a> {
             return Ok(Born { born: version.born, reborn: version.reborn });
         }
         let from = sealed.as_ref().map_or(0, |version| version.key);
-        let mut life = sealed.map(|v| (Born { born: v.born, reborn: v.reborn }, v.op != Op::Delete));
+        let mut life = sealed.map(|v| (Born { born: v.born, reborn: v.reborn }, v.op == Op::Delete));
         let applied = self.applied()?;
         let mut forgotten = false;
         for tail in self.tails.oldest_first() {
@@ -218,7 +223,8 @@ impl<'a> Pin<'a> {
             while let Some(entry) = next.filter(|entry| entry.key <= key) {
                 if entry.key > from {
                     forgotten |= entry.key <= applied;
-                    life = Some(live_on(life, entry.key, entry.is_delete()));
+                    let is_delete = entry.is_delete();
+                    life = Some((Born::after(life, entry.key, is_delete), is_delete));
                 }
                 next = part.newer(entry);
             }
@@ -237,15 +243,5 @@ impl<'a> Pin<'a> {
             let due = inner.datasets.get(&dataset.id).map_or((0, 0), |part| part.due(position, self.visible));
             (entries + due.0, bytes + due.1)
         })
-    }
-}
-
-/// The life after one more version: when it began, and whether the entity exists.
-pub fn live_on(before: Option<(Born, bool)>, key: u64, is_delete: bool) -> (Born, bool) {
-    match before {
-        Some((born, true)) => (born, !is_delete),
-        Some((born, false)) if is_delete => (born, false),
-        Some((_, false)) => (Born { born: key, reborn: true }, true),
-        None => (Born { born: key, reborn: false }, !is_delete),
     }
 }

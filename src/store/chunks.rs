@@ -31,7 +31,7 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// All chunks that hold a key >= `from`, in key order.
+    /// All chunks that hold a key >= `from`, in key order, with their counts.
     pub fn chunks(&self, id: u64, epoch: u64, from: u64) -> Chunks<'_, 'a> {
         Chunks { snapshot: self, metas: self.metas(id, from), id, epoch, ended: false }
     }
@@ -90,14 +90,14 @@ pub struct Chunks<'s, 'a> {
 }
 
 impl Iterator for Chunks<'_, '_> {
-    type Item = Result<Arc<Chunk>>;
+    type Item = Result<(ChunkMeta, Arc<Chunk>)>;
 
-    fn next(&mut self) -> Option<Result<Arc<Chunk>>> {
+    fn next(&mut self) -> Option<Result<(ChunkMeta, Arc<Chunk>)>> {
         if self.ended {
             return None;
         }
         let meta = self.metas.next()?;
-        let chunk = meta.and_then(|meta| self.snapshot.chunk(self.id, self.epoch, meta.last));
+        let chunk = meta.and_then(|meta| Ok((meta, self.snapshot.chunk(self.id, self.epoch, meta.last)?)));
         self.ended = chunk.is_err();
         Some(chunk)
     }

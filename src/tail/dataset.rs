@@ -182,6 +182,13 @@ impl TailDataset {
         (known != 0 && (born.reborn || self.born_floor.load(Ordering::Acquire) <= floor)).then_some(born)
     }
 
+    /// When the life of the entry at `key` began, if that is known of its entity's version before it.
+    pub fn born_after_older(&self, key: u64, floor: u64) -> Option<Born> {
+        let entry = self.entry(key)?;
+        let older = self.older(entry)?;
+        Some(Born::after(Some((self.born(older, floor)?, older.is_delete())), key, entry.is_delete()))
+    }
+
     /// Remembers when the life of this entry began, as a reader at `floor` found it.
     pub fn set_born(&self, entry: &TailEntry, life: Born, floor: u64) {
         if !life.reborn {

@@ -64,7 +64,7 @@ fn a_sound_store_opens_again_with_everything() {
     assert!(files_ending(&dir, ".blob").len() == 4, "chunks are meant to lie in blob files");
     let store = open(&dir, 400).unwrap();
     assert_eq!(store.applied().unwrap(), applied(400));
-    assert_eq!(store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().len()).sum::<usize>(), 400);
+    assert_eq!(store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().1.len()).sum::<usize>(), 400);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_manifest_cut_anywhere_is_refused_or_harmless() {
         let before = content(&dir);
         match Store::open_read_only(&os(), &dir, &OPTIONS, 400) {
             Ok(store) => {
-                let found = store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().len()).sum::<usize>();
+                let found = store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().1.len()).sum::<usize>();
                 assert_eq!(found, 400, "cut to {len} of {} bytes", bytes.len());
             }
             Err(Error::Damaged { .. }) => cut += 1,
@@ -189,7 +189,7 @@ fn read_all(store: &Store) -> Result<usize> {
     for record in snapshot.records(0) {
         let id = record?.id;
         for chunk in snapshot.chunks(id, 0, 0) {
-            found += chunk?.len();
+            found += chunk?.1.len();
         }
         for row in snapshot.entities(id, None) {
             found += snapshot.versions(id, &row?.0, 100)?.len();

@@ -59,7 +59,7 @@ fn within_30_s(mut attempt: impl FnMut() -> Result<()>) -> Duration {
 }
 
 fn readable(store: &Store) -> Vec<u64> {
-    store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().last_key()).collect()
+    store.snapshot().chunks(1, 0, 0).map(|chunk| chunk.unwrap().1.last_key()).collect()
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn chunks_are_found_from_either_side() {
         let found = snapshot.chunk_before(10, 0, key).unwrap().map(|chunk| keys_of(&chunk));
         assert_eq!(found, before, "before {key}");
     }
-    let from = |key| snapshot.chunks(10, 0, key).map(|chunk| chunk.unwrap().first_key()).collect::<Vec<_>>();
+    let from = |key| snapshot.chunks(10, 0, key).map(|chunk| chunk.unwrap().1.first_key()).collect::<Vec<_>>();
     assert_eq!(from(0), [11, 21, 31]);
     assert_eq!(from(14), [21, 31]);
     assert_eq!(from(34), [] as [u64; 0]);

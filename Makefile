@@ -2,12 +2,12 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench peers \
-  peers-long clean
+.PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench load http \
+  peers peers-long clean
 
 # The repository whose history `make history` records.
 REPO ?= $(CURDIR)
-# Where the history's store is kept; empty: a temporary directory, removed at the end.
+# Where the store of `make run` or `make history` is kept; empty: a temporary directory, removed at the end.
 DATA ?=
 # The cargo profile of `make build` and `make history`.
 PROFILE ?= dev
@@ -19,6 +19,8 @@ MINUTES ?= 10
 # `make peers`: anything here makes it a short run that leaves docs/performance.md alone; the rows to measure (none: all).
 QUICK ?=
 ROWS ?=
+# How many requests `make http` makes.
+EXAMPLES ?= 5000
 # How many entries `make peers-long` appends.
 ENTRIES ?= 40000000
 
@@ -36,22 +38,27 @@ endif
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
-	@echo '  Variables: REPO=path and DATA=dir for history, PROFILE=release, SECONDS=60 for fuzz,'
+	@echo '  Variables: REPO=path and DATA=dir for run and history, PROFILE=release, SECONDS=60 for fuzz,'
 	@echo '  GOAL=n and MINUTES=m for torture, QUICK=1 and ROWS="durable scan" for peers, ENTRIES=40000000 for peers-long.'
 
 setup: ## Install what the build needs and is missing (Debian packages)
 	@scripts/setup
 
-build: setup ## Build the command line, target/debug/tidelog
-	cargo build --profile $(PROFILE) --features cli
+build: setup ## Build the command line with the server, target/debug/tidelog
+	cargo build --profile $(PROFILE) --features server
 
-run: history ## Set up, build, and play the main job on this repository's history
+# The demo's store goes with it, unless DATA says where it is kept.
+run: setup ## Set up, build, and serve a small living data set: open the address that it prints, Ctrl-C ends it
+	@cargo build --profile $(PROFILE) --features server --bin tidelog
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	  cargo run --quiet --profile $(PROFILE) --features server --bin tidelog -- \
+	    --data "$(or $(DATA),$$dir/store)" serve --demo
 
 history: setup ## The main job: record the git history of REPO and bring three clients up to date
 	cargo run --profile $(PROFILE) --features cli --example git_history -- '$(REPO)' $(if $(DATA),--data '$(DATA)')
 
 test: setup ## All tests, documentation examples included
-	@scripts/setup-faults
+	@scripts/setup-tests
 	@scripts/faults-summary --clear
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  set -x; cargo nextest run --all-features --no-fail-fast && cargo test --doc --all-features; \
@@ -59,7 +66,7 @@ test: setup ## All tests, documentation examples included
 	@scripts/faults-summary
 
 torture: setup ## The long run of one reliability goal: GOAL=n MINUTES=m
-	@scripts/setup-faults
+	@scripts/setup-tests
 	GOAL=$(GOAL) MINUTES=$(MINUTES) cargo test --release --all-features --test faults --test shuttle -- torture::torture --exact --ignored --nocapture
 
 planted: setup ## Plant each known bug in turn, and see that its test finds it: bug, test, verdict
@@ -91,6 +98,16 @@ fuzz: setup ## Run each fuzz target for SECONDS (needs a nightly compiler)
 
 bench: setup ## Run the benchmarks
 	cargo bench --all-features
+
+# Beside durable-streams-server, if STREAMS names its binary (`cargo install durable-streams`).
+load: setup ## Put load on a server on this machine, and measure it (ROWS="delivery idle pages commits socket")
+	cargo build --release --features server --bin tidelog
+	cargo run --release --features server --example load -- $(if $(STREAMS),--streams '$(STREAMS)') \
+	  --serve '$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release/tidelog' $(ROWS)
+
+http: setup ## Try the server against its own OpenAPI document with schemathesis (EXAMPLES=5000)
+	cargo build --features server --bin tidelog
+	scripts/check-http '$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/tidelog' $(EXAMPLES)
 
 # Its own package: nobody who builds the library builds its peers.
 PEERS = CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target) cargo run --release --manifest-path benches/peers/Cargo.toml --

@@ -41,12 +41,16 @@
 //!
 //! # Features
 //!
-//! `cli` builds the command line `tidelog`. The default is none: no async runtime and no command line parser.
+//! `cli` builds the command line `tidelog`, `server` the same with the HTTP server `tidelog serve`. `client` brings
+//! `client`, a blocking client of that server, and `client-tls` lets it speak HTTPS. The default is none: no async
+//! runtime and no command line parser.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod chunk;
+#[cfg(feature = "client")]
+pub mod client;
 mod clock;
 mod codec;
 mod compact;
@@ -66,6 +70,9 @@ mod meta;
 mod options;
 mod planted;
 mod seal;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod server;
 mod store;
 mod tail;
 #[cfg(feature = "testing")]

@@ -30,13 +30,16 @@ pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Res
 pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<(Page, usize)> {
     let rules = rules(core, pin, dataset, limits.view);
     let window = window_of(core, pin, dataset, cursor, rules)?;
-    read(core, pin, dataset, window, limits, Unseen::LeftOut)
+    let unseen = if limits.unseen_deletes { Unseen::ToldAboveStart } else { Unseen::LeftOut };
+    read(core, pin, dataset, window, limits, unseen)
 }
 
 /// What becomes of deletes that a client with this cursor cannot have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unseen {
     LeftOut,
+    /// Told unless the window began from nothing.
+    ToldAboveStart,
     Told,
 }
 
@@ -278,6 +281,7 @@ impl Reader<'_, '_> {
         self.scanned += 1;
         let verdict = match (verdict, self.unseen) {
             (Verdict::Elided, Unseen::Told) => Verdict::Deliver { new: true },
+            (Verdict::Elided, Unseen::ToldAboveStart) if self.window.start > 0 => Verdict::Deliver { new: true },
             (verdict, _) => verdict,
         };
         if let Verdict::Deliver { new } = verdict {

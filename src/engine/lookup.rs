@@ -21,11 +21,28 @@ pub fn get(core: &Core, name: &[u8], entity: &[u8]) -> Result<Option<Entry>> {
     newest(&pin, &dataset, entity)
 }
 
-/// The newest entries of many entities at one moment, and the cursor of that moment.
-pub fn get_many(core: &Core, name: &[u8], entities: &[&[u8]]) -> Result<(Vec<Option<Entry>>, Cursor)> {
+/// The newest entries of many entities at one moment, and the cursor of that moment. More than `max_bytes` of them
+/// together are refused, a single one never.
+pub fn get_many(
+    core: &Core,
+    name: &[u8],
+    entities: &[&[u8]],
+    max_bytes: usize,
+) -> Result<(Vec<Option<Entry>>, Cursor)> {
     let store = core.store();
     let (pin, dataset) = Pin::of(core, &store, name)?;
-    let found = entities.iter().map(|entity| newest(&pin, &dataset, entity)).collect::<Result<_>>()?;
+    let (mut found, mut bytes) = (Vec::with_capacity(entities.len()), 0);
+    for entity in entities {
+        let entry = newest(&pin, &dataset, entity)?;
+        bytes += entry.as_ref().map_or(0, size_of);
+        if bytes > max_bytes && found.iter().any(Option::is_some) {
+            return Err(Error::invalid(format!(
+                "these {} entities hold more than {max_bytes} bytes together; ask for fewer of them",
+                entities.len()
+            )));
+        }
+        found.push(entry);
+    }
     let exact = Window::after(pin.visible).exact(View::Latest, core.lineage.present, dataset.id);
     Ok((found, Cursor(Kind::Exact(exact))))
 }
@@ -40,7 +57,7 @@ fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entr
         }
     }
     match pin.sealed_version(dataset.id, entity, pin.visible)? {
-        Some(version) if version.op != Op::Delete => sealed(pin, dataset, &version).map(Some),
+        Some(version) if version.op != Op::Delete => sealed(pin, dataset, &version, true).map(Some),
         _ => Ok(None),
     }
 }
@@ -52,7 +69,7 @@ fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
 }
 
 /// The entry of an index row.
-fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version) -> Result<Entry> {
+fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version, payload: bool) -> Result<Entry> {
     let lost = || {
         Error::damaged(
             pin.snapshot().dir(),
@@ -65,39 +82,43 @@ fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version) -> Result<Entry> 
     if at >= chunk.len() || chunk.key(at) != version.key {
         return Err(lost());
     }
-    Ok(sealed_entry(&chunk, at, true, version.born == version.key))
+    Ok(sealed_entry(&chunk, at, payload, version.born == version.key))
 }
 
-/// Every entry of an entity that is still there, oldest first; the newest `limit` of them.
-pub fn history(core: &Core, name: &[u8], entity: &[u8], limit: usize) -> Result<Vec<Entry>> {
+/// Every entry of an entity that is still there, oldest first: the newest that the limits allow, and whether older ones
+/// were left out. Their view does not matter.
+pub fn history(core: &Core, name: &[u8], entity: &[u8], limits: Limits) -> Result<(Vec<Entry>, bool)> {
     let store = core.store();
     let (pin, dataset) = Pin::of(core, &store, name)?;
-    let mut newest_first = Vec::new();
+    let mut found = Found { entries: Vec::new(), bytes: 0, limits };
+    let mut is_full = false;
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         let mut next = inner.newest(dataset.id, entity, pin.visible);
-        while let Some(entry) = next.filter(|_| newest_first.len() < limit) {
-            newest_first.push(tail_entry(&inner, entry, true, false));
+        while let Some(entry) = next.filter(|_| !is_full) {
+            is_full = !found.take(tail_entry(&inner, entry, limits.payloads, false));
             next = part.older(entry);
         }
     }
-    let mut lookup = None;
-    for entry in &mut newest_first {
-        entry.new = pin.born(&mut lookup, &dataset, entity, entry.key.get())?.born == entry.key.get();
-    }
-    let left = limit - newest_first.len();
-    if left > 0 {
-        // Rows that were sealed after this moment come first, and are in the tails as well.
-        let extra = newest_first.len();
-        for version in pin.snapshot().versions(dataset.id, entity, left.saturating_add(extra))? {
-            if version.key <= pin.sealed_upto && newest_first.len() < limit {
-                newest_first.push(sealed(&pin, &dataset, &version)?);
+    let mut newest_first = found.finish(&pin, &dataset)?;
+    if !is_full {
+        // Rows that were sealed after this moment come first, and are in the tails as well. One more tells of more.
+        let wanted = limits.max_entries.saturating_add(newest_first.len()).saturating_add(1);
+        let bytes = newest_first.iter().map(size_of).sum();
+        let mut found = Found { entries: newest_first, bytes, limits };
+        let versions = pin.snapshot().versions(dataset.id, entity, wanted)?;
+        for version in versions.iter().filter(|version| version.key <= pin.sealed_upto) {
+            is_full = found.entries.len() >= limits.max_entries
+                || !found.take(sealed(&pin, &dataset, version, limits.payloads)?);
+            if is_full {
+                break;
             }
         }
+        newest_first = found.entries;
     }
     newest_first.reverse();
-    Ok(newest_first)
+    Ok((newest_first, is_full))
 }
 
 /// Live entities in id order.
@@ -205,6 +226,11 @@ fn is_indexed(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], key: u64) -> Resu
     Ok(version.is_some_and(|version| version.key == key))
 }
 
+/// The bytes of an entry that limits count.
+fn size_of(entry: &Entry) -> usize {
+    entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len)
+}
+
 struct Found {
     entries: Vec<Entry>,
     bytes: usize,
@@ -213,7 +239,7 @@ struct Found {
 
 impl Found {
     fn take(&mut self, entry: Entry) -> bool {
-        let size = entry.entity.len() + entry.payload.as_ref().map_or(0, Bytes::len);
+        let size = size_of(&entry);
         let full = self.entries.len() >= self.limits.max_entries
             || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
         if !full {

@@ -210,7 +210,10 @@ impl Preparation<'_, '_> {
     }
 
     fn delete_dataset(&mut self, dataset: &Bytes) -> Result<Outcome> {
-        self.control(dataset, false, |body, index| body.delete_dataset(index))
+        let outcome = self.control(dataset, false, |body, index| body.delete_dataset(index))?;
+        // Who watches it has something to learn, too.
+        self.prepared.heads.push((dataset.clone(), 0));
+        Ok(outcome)
     }
 
     fn ack(&mut self, dataset: &Bytes, incarnation: u64, consumer: &Bytes, acked: Acked) -> Result<Outcome> {

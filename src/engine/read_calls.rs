@@ -50,7 +50,22 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn get_many(&self, dataset: impl AsRef<[u8]>, entities: &[&[u8]]) -> Result<(Vec<Option<Entry>>, Cursor)> {
-        lookup::get_many(&*self.core()?, check::dataset(dataset.as_ref())?, entities)
+        self.get_many_within(dataset, entities, usize::MAX)
+    }
+
+    /// The same, but refused if they hold more than `max_bytes` together: of entities and payloads, and of more than one
+    /// entity.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::get`].
+    pub fn get_many_within(
+        &self,
+        dataset: impl AsRef<[u8]>,
+        entities: &[&[u8]],
+        max_bytes: usize,
+    ) -> Result<(Vec<Option<Entry>>, Cursor)> {
+        lookup::get_many(&*self.core()?, check::dataset(dataset.as_ref())?, entities, max_bytes)
     }
 
     /// Every entry of an entity that is still there, oldest first; the newest `limit` of them.
@@ -59,7 +74,23 @@ impl Engine {
     ///
     /// As [`Engine::get`].
     pub fn history(&self, dataset: impl AsRef<[u8]>, entity: impl AsRef<[u8]>, limit: usize) -> Result<Vec<Entry>> {
-        lookup::history(&*self.core()?, check::dataset(dataset.as_ref())?, check::entity(entity.as_ref())?, limit)
+        let limits = Limits { max_entries: limit, max_bytes: usize::MAX, ..Limits::default() };
+        self.history_within(dataset, entity, limits).map(|(entries, _)| entries)
+    }
+
+    /// The same, within limits: the newest entries that they allow, and whether older ones were left out. The limits' view
+    /// does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::get`].
+    pub fn history_within(
+        &self,
+        dataset: impl AsRef<[u8]>,
+        entity: impl AsRef<[u8]>,
+        limits: Limits,
+    ) -> Result<(Vec<Entry>, bool)> {
+        lookup::history(&*self.core()?, check::dataset(dataset.as_ref())?, check::entity(entity.as_ref())?, limits)
     }
 
     /// Entities that exist, in byte order of their ids, behind `after`, at most `limit`: with their keys, which change

@@ -131,6 +131,11 @@ impl ErrorBody {
         self
     }
 
+    /// What is wrong and what to do, for people.
+    pub fn text(&self) -> &str {
+        &self.message
+    }
+
     /// Names the dataset concerned.
     pub fn dataset(mut self, dataset: &[u8]) -> ErrorBody {
         let (text, base64) = text_or_base64(dataset);

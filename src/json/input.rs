@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::text::decode_base64;
-use crate::{Batch, Error, Expect, Result, SyncKey};
+use super::values::{Base64Text, ChangeOp, Expectation, Payload, parse_key};
+use crate::{Batch, Error, Result, SyncKey};
 
 /// The commit that one JSON text describes: `{"changes":[..],"id":..,"origin":..}`, or a single change.
 ///
@@ -21,6 +21,28 @@ use crate::{Batch, Error, Expect, Result, SyncKey};
 pub fn commit(text: &str) -> Result<Batch> {
     let line: Object<Line<'_>> = serde_json::from_str(text).map_err(|e| invalid(explain(&e)))?;
     line.0.into_batch()
+}
+
+/// The commit that a value of any format describes. Where the format is not for people (CBOR), `payload` is a byte
+/// string, and there is no `payload_base64`.
+#[derive(Debug)]
+pub struct CommitGiven(pub Batch);
+
+impl<'de> Deserialize<'de> for CommitGiven {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CommitGiven, D::Error> {
+        let line = Object::<Line<'de>>::deserialize(deserializer)?;
+        line.0.into_batch().map(CommitGiven).map_err(de::Error::custom)
+    }
+}
+
+/// The datasets that a batch changes, in its order; one may come again.
+pub fn datasets(batch: &Batch) -> impl Iterator<Item = &[u8]> {
+    batch.changes.iter().map(|change| &change.dataset[..])
+}
+
+/// The idempotency id of a batch.
+pub fn idempotency_id(batch: &Batch) -> Option<&[u8]> {
+    batch.idempotency_id.as_deref()
 }
 
 /// Whether the outcome of a batch depends on what was committed before it: it expects something, or may be a repeat.
@@ -36,11 +58,6 @@ pub fn is_conditional(batch: &Batch) -> bool {
 pub fn key(text: &str) -> Result<SyncKey> {
     parse_key(text)
         .ok_or_else(|| invalid(format!("'{text}' is not a key: write decimal digits, at most 18446744073709551615")))
-}
-
-fn parse_key(text: &str) -> Option<SyncKey> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok().map(SyncKey::new) } else { None }
 }
 
 fn invalid(what: impl Into<String>) -> Error {
@@ -104,9 +121,9 @@ struct Line<'a> {
     #[serde(default, deserialize_with = "named::entity_base64")]
     entity_base64: Option<String>,
     #[serde(borrow, default, deserialize_with = "named::payload")]
-    payload: Option<&'a RawValue>,
+    payload: Option<Payload<'a>>,
     #[serde(default, deserialize_with = "named::payload_base64")]
-    payload_base64: Option<String>,
+    payload_base64: Option<Base64Text>,
     #[serde(default, deserialize_with = "named::expect")]
     expect: Option<Expectation>,
 }
@@ -204,9 +221,9 @@ struct ChangeText<'a> {
     #[serde(default, deserialize_with = "named::entity_base64")]
     entity_base64: Option<String>,
     #[serde(borrow, default, deserialize_with = "named::payload")]
-    payload: Option<&'a RawValue>,
+    payload: Option<Payload<'a>>,
     #[serde(default, deserialize_with = "named::payload_base64")]
-    payload_base64: Option<String>,
+    payload_base64: Option<Base64Text>,
     #[serde(default, deserialize_with = "named::expect")]
     expect: Option<Expectation>,
 }
@@ -234,8 +251,9 @@ impl ChangeText<'_> {
             .ok_or_else(|| invalid("`entity` (or `entity_base64`) is missing"))?;
         let payload = match (self.payload, self.payload_base64) {
             (Some(_), Some(_)) => return Err(invalid("`payload` and `payload_base64` exclude each other")),
-            (Some(raw), None) => Some(Bytes::copy_from_slice(raw.get().as_bytes())),
-            (None, Some(text)) => Some(decode_base64("payload_base64", &text)?.into()),
+            (Some(Payload::Text(raw)), None) => Some(Bytes::copy_from_slice(raw.get().as_bytes())),
+            (Some(Payload::Raw(bytes)), None) => Some(bytes.into()),
+            (None, Some(Base64Text(text))) => Some(decode_base64("payload_base64", &text)?.into()),
             (None, None) => None,
         };
         if *previous != dataset {
@@ -287,61 +305,3 @@ macro_rules! named {
 }
 
 named!(id origin origin_base64 dataset dataset_base64 op entity entity_base64 payload payload_base64 expect);
-
-/// Not a derived enum: serde would take `{"put":null}` for one as well.
-#[derive(Clone, Copy, serde::Deserialize)]
-#[serde(try_from = "String")]
-enum ChangeOp {
-    Create,
-    Update,
-    Put,
-    Delete,
-}
-
-impl TryFrom<String> for ChangeOp {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<ChangeOp, String> {
-        match text.as_str() {
-            "create" => Ok(ChangeOp::Create),
-            "update" => Ok(ChangeOp::Update),
-            "put" => Ok(ChangeOp::Put),
-            "delete" => Ok(ChangeOp::Delete),
-            _ => Err(format!("unknown op `{text}`: create, update, put or delete")),
-        }
-    }
-}
-
-/// `"absent"`, `"present"` or a key as a string or an integer.
-struct Expectation(Expect);
-
-impl<'de> Deserialize<'de> for Expectation {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Expectation, D::Error> {
-        struct Words;
-
-        impl Visitor<'_> for Words {
-            type Value = Expectation;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"absent\", \"present\" or a key")
-            }
-
-            fn visit_u64<E: de::Error>(self, key: u64) -> Result<Expectation, E> {
-                Ok(Expectation(Expect::At(SyncKey::new(key))))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Expectation, E> {
-                match text {
-                    "absent" => Ok(Expectation(Expect::Absent)),
-                    "present" => Ok(Expectation(Expect::Present)),
-                    _ => match parse_key(text) {
-                        Some(key) => Ok(Expectation(Expect::At(key))),
-                        None => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                    },
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Words)
-    }
-}

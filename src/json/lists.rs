@@ -38,6 +38,22 @@ pub fn entity<'a>(dataset: &'a [u8], row: &'a EntityRow) -> EntityBody<'a> {
     EntityBody { dataset: self::dataset(dataset), entity, entity_base64, key: decimal(row.key) }
 }
 
+/// A live entity and its tag: the key of its newest entry.
+#[derive(Debug, Serialize)]
+pub struct TagBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_base64: Option<String>,
+    tag: String,
+}
+
+/// An entity's tag.
+pub fn tag(row: &EntityRow) -> TagBody<'_> {
+    let (entity, entity_base64) = text_or_base64(&row.entity);
+    TagBody { entity, entity_base64, tag: decimal(row.key) }
+}
+
 /// A durable consumer and the position it acknowledged.
 #[derive(Debug, Serialize)]
 pub struct ConsumerBody<'a> {

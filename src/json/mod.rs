@@ -10,12 +10,14 @@ mod lists;
 mod output;
 mod stats;
 mod text;
+mod values;
 
 pub use error::{Committed, ErrorBody, KINDS, error, exit_code};
 pub use export::{CommitBody, Exported, export};
-pub use input::{commit, is_conditional, key};
+pub use input::{CommitGiven, commit, datasets, idempotency_id, is_conditional, key};
 pub use lists::{
-    AckBody, ConsumerBody, ConsumerName, DatasetBody, EntityBody, ack, consumer, consumer_name, dataset, entity,
+    AckBody, ConsumerBody, ConsumerName, DatasetBody, EntityBody, TagBody, ack, consumer, consumer_name, dataset,
+    entity, tag,
 };
 pub use output::{EntryBody, ListPage, PageBody, entry, page};
 pub use stats::{
@@ -23,6 +25,7 @@ pub use stats::{
     VerifyBody, backup, compaction, dataset_stat, finding, restored, retention, retention_of, store_stat, verified,
 };
 pub use text::{decode_base64, encode_base64, payload_json};
+pub use values::{KeyGiven, NameGiven};
 
 #[cfg(test)]
 mod tests;

@@ -1,67 +1,73 @@
 //! Writing entries and pages.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
-use super::text::{decimal, encode_base64, payload_json, text_or_base64};
+use super::text::{Base64, Decimal, decimal, payload_json, text_or_base64};
 use crate::{Entry, Op, Page, SyncKey};
 
-/// One entry.
-#[derive(Debug, Serialize)]
+/// One entry, written straight from where it lies. In a format for people its payload is JSON or base64, in one for
+/// machines alone (CBOR) it is bytes.
+#[derive(Debug)]
 pub struct EntryBody<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dataset: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dataset_base64: Option<String>,
-    key: String,
-    op: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entity: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entity_base64: Option<String>,
-    new: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_base64: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_len: Option<u64>,
-    time: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin_base64: Option<String>,
-    last: bool,
+    dataset: &'a [u8],
+    entry: &'a Entry,
 }
 
 /// An entry of `dataset`.
 pub fn entry<'a>(dataset: &'a [u8], entry: &'a Entry) -> EntryBody<'a> {
-    let (dataset, dataset_base64) = text_or_base64(dataset);
-    let (entity, entity_base64) = text_or_base64(&entry.entity);
-    let (origin, origin_base64) = entry.origin.as_deref().map_or((None, None), text_or_base64);
-    let (payload, payload_base64, payload_len) = match &entry.payload {
-        Some(payload) => match payload_json(payload) {
-            Some(raw) => (Some(raw), None, None),
-            None => (None, Some(encode_base64(payload)), None),
-        },
-        None if entry.op == Op::Delete => (None, None, None),
-        None => (None, None, Some(entry.payload_len as u64)),
-    };
-    EntryBody {
-        dataset,
-        dataset_base64,
-        key: decimal(entry.key),
-        op: entry.op.name(),
-        entity,
-        entity_base64,
-        new: entry.new,
-        payload,
-        payload_base64,
-        payload_len,
-        time: entry.time_ms,
-        origin,
-        origin_base64,
-        last: entry.last,
+    EntryBody { dataset, entry }
+}
+
+impl Serialize for EntryBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entry = self.entry;
+        let readable = serializer.is_human_readable();
+        // A delete alone has no payload and no length of one. Seven fields are always there.
+        let fields = 7 + usize::from(entry.op != Op::Delete) + usize::from(entry.origin.is_some());
+        let mut out = serializer.serialize_struct("Entry", fields)?;
+        name(&mut out, "dataset", "dataset_base64", self.dataset)?;
+        out.serialize_field("key", &Decimal(entry.key))?;
+        out.serialize_field("op", entry.op.name())?;
+        name(&mut out, "entity", "entity_base64", &entry.entity)?;
+        out.serialize_field("new", &entry.new)?;
+        match &entry.payload {
+            _ if entry.op == Op::Delete => {}
+            Some(payload) if !readable => out.serialize_field("payload", &Raw(payload))?,
+            Some(payload) => match payload_json(payload) {
+                Some(json) => out.serialize_field("payload", json)?,
+                None => out.serialize_field("payload_base64", &Base64(payload))?,
+            },
+            None => out.serialize_field("payload_len", &(entry.payload_len as u64))?,
+        }
+        out.serialize_field("time", &entry.time_ms)?;
+        if let Some(origin) = &entry.origin {
+            name(&mut out, "origin", "origin_base64", origin)?;
+        }
+        out.serialize_field("last", &entry.last)?;
+        out.end()
+    }
+}
+
+/// A name as text if it is text, else as base64.
+fn name<S: SerializeStruct>(
+    out: &mut S,
+    text: &'static str,
+    base64: &'static str,
+    bytes: &[u8],
+) -> Result<(), S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(name) => out.serialize_field(text, name),
+        Err(_) => out.serialize_field(base64, &Base64(bytes)),
+    }
+}
+
+/// Bytes as bytes. By itself serde writes a list of numbers.
+struct Raw<'a>(&'a [u8]);
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Bytes in JSON: as text where they are text, else as base64.
 
 use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{Error, Result, SyncKey};
@@ -44,4 +46,32 @@ pub(super) fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
 /// A key as it is written: a decimal string, since keys may exceed 2^53.
 pub(super) fn decimal(key: SyncKey) -> String {
     key.get().to_string()
+}
+
+/// A key, written as [`decimal`] does, without a string of its own.
+pub(super) struct Decimal(pub SyncKey);
+
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = [b'0'; 20];
+        let (mut at, mut left) = (digits.len(), self.0.get());
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        serializer.serialize_str(std::str::from_utf8(&digits[at..]).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+/// Bytes, written as base64 without a string of their own.
+pub(super) struct Base64<'a>(pub &'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
+    }
 }

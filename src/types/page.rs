@@ -28,12 +28,20 @@ pub struct Limits {
     pub(crate) max_scan: usize,
     pub(crate) view: View,
     pub(crate) payloads: bool,
+    pub(crate) unseen_deletes: bool,
 }
 
 impl Default for Limits {
     /// 1,000 entries, 4 MiB, the latest view, with payloads.
     fn default() -> Limits {
-        Limits { max_entries: 1000, max_bytes: 4 << 20, max_scan: 100_000, view: View::Latest, payloads: true }
+        Limits {
+            max_entries: 1000,
+            max_bytes: 4 << 20,
+            max_scan: 100_000,
+            view: View::Latest,
+            payloads: true,
+            unseen_deletes: false,
+        }
     }
 }
 
@@ -62,6 +70,13 @@ impl Limits {
     /// Leaves the payloads out: key, op, entity and length only.
     pub fn without_payloads(self) -> Limits {
         Limits { payloads: false, ..self }
+    }
+
+    /// Delivers deletes also of entities that began to exist after the cursor: for a client that may have applied more
+    /// than it has given back as its cursor, and would keep for ever what it is not told to delete. A read that began at
+    /// the start leaves them out all the same: a client that begins anew forgets what it holds.
+    pub fn unseen_deletes(self) -> Limits {
+        Limits { unseen_deletes: true, ..self }
     }
 }
 

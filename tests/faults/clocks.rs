@@ -73,7 +73,7 @@ fn is_off(lines: &[String], set: &str) -> bool {
 fn clocks_that_jump_or_stand_still_do_no_harm() {
     let name = "clocks that jump";
     if library().is_none() {
-        return skip(name, "18, 20", "there is no libfaketime (scripts/setup-faults installs it)");
+        return skip(name, "18, 20", "there is no libfaketime (scripts/setup-tests installs it)");
     }
     let mut suite = Suite::begin(name, "18, 20");
     run(0..42, &mut suite);

@@ -27,6 +27,7 @@ mod model;
 mod openers;
 mod page_limits;
 mod quiet_floors;
+mod read_limits;
 mod read_only;
 mod readme;
 mod recent;

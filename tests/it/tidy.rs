@@ -38,17 +38,19 @@ const RANKS: &[(&str, u8)] = &[
     ("testing", 6),
     ("json", 6),
     ("server", 6),
+    ("client", 6),
 ];
 
 /// What is allowed beside the ranks: a page carries the cursor of the next one, and a cursor names a key. Both are
-/// plain values of the interface. The limits are its numbers.
-const ALLOWED: &[(&str, &str)] = &[("types", "cursor"), ("json", "limits")];
+/// plain values of the interface. The limits are its numbers, what the server writes is that interface as JSON, and a
+/// client sends what a batch holds.
+const ALLOWED: &[(&str, &str)] = &[("types", "cursor"), ("json", "limits"), ("server", "json"), ("client", "types")];
 
 /// What is forbidden within a rank: the log and the index store do not know each other.
 const STRANGERS: &[(&str, &str)] = &[("log", "store"), ("store", "log")];
 
 /// Modules that use the public interface only, as `crate::Engine`, and no other module.
-const OUTSIDERS: &[&str] = &["json", "server"];
+const OUTSIDERS: &[&str] = &["json", "server", "client"];
 
 /// The only places that may name a dependency.
 const CONFINED: &[(&str, &str)] = &[("rocksdb", "src/store/"), ("bincode", "src/meta.rs")];

@@ -37,6 +37,30 @@ fn a_client_that_knows_the_entity_is_told_of_its_delete() {
 }
 
 #[test]
+fn a_client_that_may_have_seen_more_is_told_of_every_delete() {
+    let (_dir, engine) = store(small());
+    put(&engine, "d", "known", "x");
+    let (_, cursor) = drain(&engine, "d", Cursor::START, Limits::default());
+    // It applies a page with this one and dies before it keeps the page's cursor.
+    put(&engine, "d", "short-lived", "x");
+    delete(&engine, "d", "short-lived");
+    put(&engine, "d", "another", "x");
+    for sealed in [false, true] {
+        for limits in [Limits::default(), Limits::entries(1)] {
+            let told = |cursor, limits| drain(&engine, "d", cursor, limits).0.len();
+            assert_eq!(told(cursor, limits), 1, "sealed: {sealed}");
+            assert_eq!(told(cursor, limits.unseen_deletes()), 2, "sealed: {sealed}");
+            assert_eq!(
+                told(Cursor::START, limits.unseen_deletes()),
+                2,
+                "from the start only what is; sealed: {sealed}"
+            );
+        }
+        engine.seal().expect("a seal");
+    }
+}
+
+#[test]
 fn new_tells_additions_from_changes() {
     let (_dir, engine) = store(small());
     put(&engine, "d", "old", "1");

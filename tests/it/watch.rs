@@ -152,3 +152,18 @@ fn watchers_are_counted_and_dropped_ones_forgotten() {
     drop(watchers);
     assert_eq!(engine.metrics().watchers, 0);
 }
+
+#[test]
+fn deleting_a_dataset_wakes_who_watches_it() {
+    let (_dir, engine) = store(small());
+    let key = put(&engine, "d", "e", "x").last;
+    put(&engine, "other", "e", "x");
+    let (mut watch, mut other) = (on(&engine, "d", key), on(&engine, "other", engine.visible()));
+    engine.delete_dataset("d").expect("a deletion");
+    assert!(watch.wait(PATIENCE));
+    assert!(!other.wait(Duration::ZERO));
+    let mut gone = on(&engine, "d", SyncKey::ZERO);
+    assert!(!gone.wait(Duration::ZERO), "there is nothing to read");
+    put(&engine, "d", "e", "x");
+    assert!(gone.wait(PATIENCE));
+}

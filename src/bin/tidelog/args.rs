@@ -26,16 +26,17 @@ pub struct Args {
     /// The store's directory [default: $TIDELOG_DATA, else ./data]
     #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     data: Option<PathBuf>,
-    /// The memory budget, in bytes or as in 64M, 1G
+    /// The memory budget, in bytes or as in 64M, 1G [default: $TIDELOG_MEMORY, else 256M]
     #[arg(
         long,
         global = true,
+        env = "TIDELOG_MEMORY",
+        hide_env = true,
         value_name = "BYTES",
-        default_value = "256M",
         value_parser = size,
         help_heading = GLOBAL
     )]
-    pub memory: usize,
+    memory: Option<usize>,
     /// Print JSON, for programs (docs/json.md)
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
@@ -109,6 +110,22 @@ pub enum Command {
     Backup {
         /// The directory to make
         dest: PathBuf,
+    },
+    /// Serve the store over HTTP (docs/http.md), until interrupted; creates it if there is none
+    ///
+    /// Every setting can also stand in the environment (--page-bytes: TIDELOG_PAGE_BYTES) or in the file that --config
+    /// names (page-bytes = 1048576).
+    #[cfg(feature = "server")]
+    Serve(Box<crate::serve::Serve>),
+    /// Make an access token for `serve`, and the line for its file of tokens
+    #[cfg(feature = "server")]
+    Token {
+        /// What it allows: read, write (and read) or admin (everything)
+        #[arg(long, value_name = "SCOPE", value_parser = ["read", "write", "admin"])]
+        scope: String,
+        /// The datasets it reaches: those whose names begin with this [default: all]
+        #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+        prefix: String,
     },
     /// Make a store of a backup, in a directory (--data) that does not exist
     Restore {
@@ -318,8 +335,23 @@ pub enum Consumer {
 impl Args {
     /// The store's directory.
     pub fn data(&self) -> PathBuf {
+        self.data_or(None)
+    }
+
+    /// The same, where a file of settings may name another default.
+    pub fn data_or(&self, default: Option<PathBuf>) -> PathBuf {
         let named = || std::env::var_os("TIDELOG_DATA").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        self.data.clone().or_else(named).unwrap_or_else(|| PathBuf::from("./data"))
+        self.data.clone().or_else(named).or(default).unwrap_or_else(|| PathBuf::from("./data"))
+    }
+
+    /// The memory budget, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory_or(None)
+    }
+
+    /// The same, where a file of settings may name another default.
+    pub fn memory_or(&self, default: Option<usize>) -> usize {
+        self.memory.or(default).unwrap_or(256 << 20)
     }
 
     /// That the store's directory is one, if it is there.
@@ -341,7 +373,7 @@ impl Args {
     /// How the store is opened, unless a command needs something else: it must exist, and what is short of a long
     /// import does not begin to compact it on the side.
     pub fn options(&self) -> Options {
-        Options::default().memory(self.memory).create_if_missing(false).background_compaction(false)
+        Options::default().memory(self.memory()).create_if_missing(false).background_compaction(false)
     }
 
     /// The bytes of a name given as an argument.

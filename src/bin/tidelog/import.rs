@@ -29,7 +29,7 @@ pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
         None => Box::new(Piped::new(source, &interrupt)?),
     };
     // A commit may take 1/24 of the memory; its text is longer, by base64 and by what surrounds the values.
-    let mut lines = Lines::new(source, args.memory / 8 + (64 << 10));
+    let mut lines = Lines::new(source, args.memory() / 8 + (64 << 10));
     let keys = match import.keys {
         Keys::Counter => SyncKeys::Counter,
         Keys::Timestamp => SyncKeys::Timestamp,
@@ -37,7 +37,7 @@ pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
     let options = args.options().create_if_missing(true).background_compaction(true).sync_keys(keys);
     store::with_options(args, options, out, |engine, out| {
         let progress = Progress::of_bytes(args, "importing", total);
-        let mut importer = Importer::new(engine, args.memory / 24);
+        let mut importer = Importer::new(engine, args.memory() / 24);
         let committed = importer.run(&mut lines, &interrupt, &progress)?;
         drop(progress);
         if out.is_json() {

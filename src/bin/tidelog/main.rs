@@ -5,6 +5,8 @@
 mod args;
 mod changes;
 mod consumer;
+#[cfg(feature = "server")]
+mod demo;
 mod export;
 mod failure;
 mod import;
@@ -15,6 +17,8 @@ mod piped;
 mod progress;
 mod read;
 mod retention;
+#[cfg(feature = "server")]
+mod serve;
 mod store;
 mod table;
 mod text;
@@ -64,6 +68,10 @@ fn run(args: &Args, out: &mut Output) -> Outcome {
         Command::Compact { dataset, grace } => upkeep::compact(args, dataset.as_deref(), *grace, out),
         Command::Verify => upkeep::verify(args, out),
         Command::Backup { dest } => upkeep::backup(args, dest, out),
+        #[cfg(feature = "server")]
+        Command::Serve(serve) => serve::run(args, serve, out),
+        #[cfg(feature = "server")]
+        Command::Token { scope, prefix } => serve::token(scope, prefix, out),
         Command::Restore { src } => upkeep::restore(args, src, out),
     }
 }

@@ -47,7 +47,7 @@ pub fn tool_missing(tools: &[&str]) -> Option<String> {
     let is_there =
         |tool: &&str| ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(tool).exists());
     let missing: Vec<&str> = tools.iter().filter(|tool| !is_there(tool)).copied().collect();
-    (!missing.is_empty()).then(|| format!("there is no {} (scripts/setup-faults installs it)", missing.join(", ")))
+    (!missing.is_empty()).then(|| format!("there is no {} (scripts/setup-tests installs it)", missing.join(", ")))
 }
 
 /// Runs a tool that must succeed.

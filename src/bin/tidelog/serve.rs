@@ -1,0 +1,65 @@
+//! `serve`: the store over HTTP. And `token`, which makes what lets a client in.
+
+use tidelog::server;
+use tidelog::{Engine, Error};
+
+use crate::args::Args;
+use crate::demo::{self, Demo};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub settings: server::Settings,
+    /// Write a small living data set, to have something to look at
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// Serves the store until a signal ends it.
+pub fn run(args: &Args, serve: &Serve, out: &mut Output) -> Outcome {
+    let config = serve.settings.clone().resolve()?;
+    let options = args
+        .options()
+        .memory(args.memory_or(config.memory))
+        .create_if_missing(true)
+        .background_compaction(true)
+        .sync_keys(config.keys.into());
+    let options = if serve.demo { demo::options(options) } else { options };
+    let engine = Engine::open(args.data_or(config.data.clone()), options)?;
+    let demo = serve.demo.then(|| Demo::begin(&engine)).transpose()?;
+    let mut told = Ok(());
+    server::run(engine, config, |address, tls| {
+        let scheme = if tls { "https" } else { "http" };
+        told = say(out, &format!("{scheme}://{address}"));
+    })?;
+    drop(demo);
+    told
+}
+
+/// Where it listens: the first line of the output, for whoever started it.
+fn say(out: &mut Output, url: &str) -> Outcome {
+    if out.is_json() {
+        out.named("serve", &serde_json::json!({ "url": url }))?;
+    } else {
+        out.text(format_args!("listening on {url}"))?;
+    }
+    out.flush()
+}
+
+/// Prints a new token, and what the server keeps of it.
+pub fn token(scope: &str, prefix: &str, out: &mut Output) -> Outcome {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|error| {
+        Failure::Engine(Error::Io { what: "cannot get random bytes".to_owned(), source: std::io::Error::other(error) })
+    })?;
+    let token = format!("tl_{}", server::hex(&random));
+    let hash = server::hex(&server::hash(&token));
+    let line = [hash.as_str(), scope, prefix].join(" ");
+    let line = line.trim_end();
+    if out.is_json() {
+        return out.named("token", &serde_json::json!({ "token": token, "line": line }));
+    }
+    out.text(format_args!("the token, for the client; it is not kept here:\n  {token}\nthe line for the server's file of tokens:\n  {line}"))
+}

@@ -1,0 +1,215 @@
+//! Durable consumers: store and forward to a processor that comes and goes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::changes::{Awaited, ChangesBody, ViewName, awaited, limits, list_limit, page_bytes, restart, until};
+use super::schemas;
+use crate::json::{self, ConsumerBody, KeyGiven, ListPage};
+use crate::server::answer::{Answer, Format};
+use crate::server::app::{App, Shared};
+use crate::server::auth::{Access, Scope};
+use crate::server::extract::{Asked, Given, Names, dataset_of};
+use crate::server::problem::Problem;
+use crate::{Consumer, Engine};
+
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(fetch)).routes(routes!(ack)).routes(routes!(list)).routes(routes!(remove))
+}
+
+/// How many consumers are read in one go.
+const STEP: usize = 1000;
+
+/// What a consumer fetches
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Fetch {
+    /// The dataset
+    #[schema(min_length = 1, max_length = 512)]
+    dataset: Option<String>,
+    /// The dataset, in base64
+    dataset_base64: Option<String>,
+    /// At most this many entries [default: 1000]
+    #[schema(minimum = 1, maximum = 10_000)]
+    limit: Option<usize>,
+    /// At most this many bytes of entities and payloads
+    #[schema(minimum = 1)]
+    bytes: Option<usize>,
+    /// `latest` or `every`; a dataset that keeps a window has only the latter
+    view: Option<ViewName>,
+    /// Wait up to this many seconds if nothing is due
+    #[schema(minimum = 0)]
+    wait: Option<f64>,
+}
+
+/// The next page behind what was acknowledged; what is not acknowledged comes again
+#[utoipa::path(
+    post,
+    path = "/v1/consumers/{c}/fetch",
+    tag = "consumers",
+    params(("c" = String, Path, description = "The consumer", min_length = 1, max_length = 255)),
+    request_body = Fetch,
+    responses(
+        (status = 200, description = "A page, empty if nothing is due", body = schemas::ChangesBody),
+        (status = 410, description = "The consumer fell too far behind; the `Link` of relation `restart` leads to everything"),
+        (status = 429, description = "The client holds too many waits already"),
+        (status = 507, description = "The disk is full; nothing was written")
+    )
+)]
+async fn fetch(
+    app: Shared,
+    access: Access,
+    Names([consumer]): Names<1>,
+    format: Format,
+    Given(fetch): Given<Fetch>,
+) -> Result<Answer, Problem> {
+    let (consumer, dataset) = (named(consumer)?, dataset_of(fetch.dataset, fetch.dataset_base64.as_deref())?);
+    access.check(Scope::Write, &dataset)?;
+    let limits = limits(&app, fetch.limit, fetch.bytes, fetch.view, None)?;
+    let until = until(&app, fetch.wait)?;
+    let page = Awaited { dataset: &dataset, bytes: page_bytes(&app, fetch.bytes), until, from_start: false };
+    let name = dataset.clone();
+    let read = move |engine: &Engine| engine.consumer_fetch(&consumer, &name, limits);
+    let (page, leave) = awaited(&app, &access, page, read)
+        .await
+        .map_err(|problem| problem.restart_at(&restart(&dataset, fetch.view)))?;
+    Answer::page(format, &ChangesBody::new(&dataset, &page), leave)
+}
+
+/// Up to where a consumer is done
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Ack {
+    /// The dataset
+    #[schema(min_length = 1, max_length = 512)]
+    dataset: Option<String>,
+    /// The dataset, in base64
+    dataset_base64: Option<String>,
+    /// All up to this key is done
+    #[schema(value_type = String, pattern = "^[0-9]+$")]
+    key: KeyGiven,
+}
+
+/// Acknowledge all up to a key
+#[utoipa::path(
+    post,
+    path = "/v1/consumers/{c}/ack",
+    tag = "consumers",
+    params(("c" = String, Path, description = "The consumer", min_length = 1, max_length = 255)),
+    request_body = Ack,
+    responses(
+        (status = 200, description = "The consumer's position: the greater of the two", body = schemas::AckBody),
+        (status = 410, description = "The store has not given out this key"),
+        (status = 507, description = "The disk is full; nothing was written")
+    )
+)]
+async fn ack(
+    app: Shared,
+    access: Access,
+    Names([consumer]): Names<1>,
+    format: Format,
+    Given(ack): Given<Ack>,
+) -> Result<Answer, Problem> {
+    let (consumer, dataset) = (named(consumer)?, dataset_of(ack.dataset, ack.dataset_base64.as_deref())?);
+    access.check(Scope::Write, &dataset)?;
+    let (name, of) = (consumer.clone(), dataset.clone());
+    let acked = app.run(move |engine| engine.consumer_ack(&name, of, ack.key.0)).await;
+    let position = acked.map_err(|problem| problem.restart_at(&restart(&dataset, None)))?;
+    Answer::new(format, &json::ack(&consumer, &dataset, position))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Some {
+    /// At most this many [default: 1000]
+    #[param(minimum = 1, maximum = 10_000)]
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConsumersBody<'a> {
+    consumers: Vec<ConsumerBody<'a>>,
+    #[serde(flatten)]
+    page: ListPage,
+}
+
+/// The consumers of datasets that the client may read, by name and dataset
+#[utoipa::path(
+    get,
+    path = "/v1/consumers",
+    tag = "consumers",
+    params(Some),
+    responses((status = 200, description = "Each with its position", body = schemas::ConsumersBody))
+)]
+async fn list(app: Shared, access: Access, Asked(some): Asked<Some>, format: Format) -> Result<Answer, Problem> {
+    let limit = list_limit(some.limit)?;
+    let shown = move |consumer: &Consumer| consumer.dataset.first() != Some(&0) && access.reads(&consumer.dataset);
+    let found = app.run(move |engine| consumers(engine, limit + 1, shown)).await?;
+    let consumers = found.iter().take(limit).map(json::consumer).collect();
+    Answer::new(format, &ConsumersBody { consumers, page: ListPage::end(found.len() > limit) })
+}
+
+/// The first consumers that are to be shown.
+fn consumers(engine: &Engine, limit: usize, shown: impl Fn(&Consumer) -> bool) -> crate::Result<Vec<Consumer>> {
+    let mut found: Vec<Consumer> = Vec::new();
+    let mut after: Option<(String, Vec<u8>)> = None;
+    loop {
+        let from = after.as_ref().map(|(name, dataset)| (name.as_str(), dataset.as_slice()));
+        let some = engine.consumers(from, STEP)?;
+        after = some.last().map(|last| (last.name.clone(), last.dataset.clone()));
+        let ended = some.len() < STEP;
+        found.extend(some.into_iter().filter(&shown).take(limit - found.len()));
+        if ended || found.len() >= limit {
+            return Ok(found);
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Of {
+    /// The dataset
+    dataset: Option<String>,
+    /// The dataset, in base64
+    dataset_base64: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Removed {
+    removed: bool,
+}
+
+/// Forget a consumer of a dataset
+#[utoipa::path(
+    delete,
+    path = "/v1/consumers/{c}",
+    tag = "consumers",
+    params(("c" = String, Path, description = "The consumer", min_length = 1, max_length = 255), Of),
+    responses(
+        (status = 200, description = "It is forgotten", body = Removed),
+        (status = 507, description = "The disk is full; nothing was written")
+    )
+)]
+async fn remove(
+    app: Shared,
+    access: Access,
+    Names([consumer]): Names<1>,
+    Asked(asked): Asked<Of>,
+    format: Format,
+) -> Result<Answer, Problem> {
+    let (consumer, dataset) = (named(consumer)?, dataset_of(asked.dataset, asked.dataset_base64.as_deref())?);
+    access.check(Scope::Write, &dataset)?;
+    app.run(move |engine| engine.consumer_remove(&consumer, dataset)).await?;
+    Answer::new(format, &Removed { removed: true })
+}
+
+/// A consumer's name, which is text.
+fn named(name: Vec<u8>) -> Result<String, Problem> {
+    String::from_utf8(name).map_err(|_| Problem::invalid("a consumer's name is UTF-8"))
+}

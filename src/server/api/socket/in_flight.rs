@@ -1,0 +1,131 @@
+//! The commits of a socket that are under way. They are handed in in the order in which they came.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use super::maybe;
+use super::messages::Ref;
+use crate::server::app::App;
+use crate::server::problem::Problem;
+use crate::{Batch, Commit, Durability, Receipt};
+
+/// Most commits of a socket that may be under way: no message is read beyond.
+pub const MAX_IN_FLIGHT: usize = 256;
+
+/// A commit under way: what it is answered under, and how much of the socket's room it takes.
+struct Asked<T> {
+    of: T,
+    reference: Ref,
+    bytes: usize,
+}
+
+/// What became of commits when they were handed in.
+type HandedIn = Vec<Asked<Result<Receipt, Problem>>>;
+
+/// How a commit ended.
+pub type Ended = (Ref, Result<Commit, Problem>);
+
+/// The commits under way.
+#[derive(Default)]
+pub struct InFlight {
+    /// Not yet handed in.
+    waiting: Vec<Asked<Batch>>,
+    handing_in: Option<BoxFuture<'static, HandedIn>>,
+    flying: FuturesUnordered<Flying>,
+    /// Refused when they were handed in, still to be told.
+    refused: Vec<Asked<Problem>>,
+    count: usize,
+    bytes: usize,
+}
+
+struct Flying(Asked<Receipt>);
+
+impl Future for Flying {
+    type Output = Asked<Result<Commit, Problem>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0.of).poll(cx).map(|outcome| Asked {
+            of: outcome.map_err(Problem::from),
+            reference: self.0.reference.take(),
+            bytes: self.0.bytes,
+        })
+    }
+}
+
+impl InFlight {
+    /// Takes a commit that came in a message of so many bytes.
+    pub fn take(&mut self, batch: Batch, reference: Ref, bytes: usize) {
+        self.waiting.push(Asked { of: batch, reference, bytes });
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    /// Whether there is room for another one.
+    pub fn has_room(&self, app: &App) -> bool {
+        self.count < MAX_IN_FLIGHT && self.bytes < app.config.body_bytes
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The next that ends. Nothing is lost if this is not waited for to its end.
+    pub async fn next(&mut self, app: &Arc<App>) -> Ended {
+        loop {
+            if let Some(Asked { of, reference, bytes }) = self.refused.pop() {
+                return self.ended(reference, bytes, Err(of));
+            }
+            if self.handing_in.is_none() && !self.waiting.is_empty() {
+                self.handing_in = Some(Box::pin(hand_in(Arc::clone(app), std::mem::take(&mut self.waiting))));
+            }
+            tokio::select! {
+                biased;
+                Some(Asked { of, reference, bytes }) = self.flying.next(), if !self.flying.is_empty() => {
+                    return self.ended(reference, bytes, of);
+                }
+                handed_in = maybe(&mut self.handing_in) => {
+                    self.handing_in = None;
+                    for Asked { of, reference, bytes } in handed_in {
+                        match of {
+                            Ok(of) => self.flying.push(Flying(Asked { of, reference, bytes })),
+                            Err(of) => self.refused.push(Asked { of, reference, bytes }),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, reference: Ref, bytes: usize, outcome: Result<Commit, Problem>) -> Ended {
+        self.count -= 1;
+        self.bytes -= bytes;
+        (reference, outcome)
+    }
+}
+
+/// Hands commits in, one after the other, where it holds up nobody: what they depend on may have to be looked up.
+async fn hand_in(app: Arc<App>, waiting: Vec<Asked<Batch>>) -> HandedIn {
+    let engine = app.engine.clone();
+    let work = move || {
+        let hand_in = |Asked { of, reference, bytes }| {
+            let receipt = engine.submit(of, Durability::Synced).map_err(Problem::from);
+            Asked { of: receipt, reference, bytes }
+        };
+        waiting.into_iter().map(hand_in).collect()
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(handed_in) => handed_in,
+        // The socket ends with it: nobody waits for an answer that cannot come.
+        Err(broken) => match broken.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Vec::new(),
+        },
+    }
+}

@@ -1,0 +1,239 @@
+//! What changed in many datasets: one budget, one moment, one answer.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::changes::{ChangesBody, ViewName, limits, page_bytes, position, until};
+use super::schemas::many;
+use crate::json::{self, DatasetBody};
+use crate::server::answer::{Answer, Format};
+use crate::server::app::{App, Shared};
+use crate::server::auth::{Access, Scope};
+use crate::server::extract::{Given, dataset_of};
+use crate::server::problem::{Problem, ProblemBody};
+use crate::server::reading;
+use crate::server::wait::woken;
+use crate::{Cursor, DatasetChanges, Engine, Error, Limits, ManyPage, Page, SyncKey, Watch};
+
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(sync))
+}
+
+/// Which datasets, and from where
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SyncRequest {
+    #[schema(max_items = 65_536)]
+    datasets: Vec<SyncFrom>,
+    /// At most this many entries in all
+    #[schema(minimum = 1, maximum = 10_000)]
+    limit: Option<usize>,
+    /// At most this many bytes of entities and payloads in all
+    #[schema(minimum = 1)]
+    bytes: Option<usize>,
+    view: Option<ViewName>,
+    /// false: leave payloads out
+    payloads: Option<bool>,
+    /// Wait up to this many seconds if nothing is due
+    #[schema(minimum = 0)]
+    wait: Option<f64>,
+    /// At which of the datasets to begin: the last answer's `first`
+    first: Option<usize>,
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SyncFrom {
+    #[schema(min_length = 1, max_length = 512)]
+    dataset: Option<String>,
+    dataset_base64: Option<String>,
+    /// A cursor, a key, `start`, `oldest` or `head`
+    since: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SyncBody<'a> {
+    datasets: Vec<Part<'a>>,
+    more: bool,
+    first: usize,
+}
+
+/// One dataset's part of an answer.
+#[derive(Debug, Serialize)]
+pub struct Part<'a> {
+    #[serde(flatten)]
+    dataset: DatasetBody<'a>,
+    status: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    page: Option<ChangesBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemBody<'a>>,
+}
+
+impl<'a> Part<'a> {
+    /// A page of a dataset, or that it was not reached.
+    pub fn of(dataset: &'a [u8], status: &'static str, page: Option<ChangesBody<'a>>) -> Part<'a> {
+        Part { dataset: json::dataset(dataset), status, page, problem: None }
+    }
+
+    /// Why there is none.
+    pub fn failed(dataset: &'a [u8], problem: &'a Problem) -> Part<'a> {
+        Part { dataset: json::dataset(dataset), status: "failed", page: None, problem: Some(problem.body()) }
+    }
+}
+
+/// A dataset asked for: from where, or why it cannot be read.
+struct Place {
+    dataset: Vec<u8>,
+    from: Result<Cursor, Problem>,
+    head: SyncKey,
+}
+
+/// A request: what it reads, and how far it has come while it waits.
+struct Round {
+    places: Vec<Place>,
+    first: usize,
+    limits: Limits,
+    format: Format,
+}
+
+/// The answer, if there is one to be given now.
+type Read = Option<Result<Vec<u8>, Problem>>;
+
+/// What a dataset's part says.
+enum Told {
+    Page(Page),
+    NotReached,
+    Failed(Problem),
+}
+
+/// What changed in many datasets, each since its own cursor
+///
+/// All of them as of one moment, and together within one budget.
+#[utoipa::path(
+    post,
+    path = "/v1/sync",
+    tag = "changes",
+    request_body = SyncRequest,
+    responses(
+        (status = 200, description = "A part for each dataset, in the order asked for", body = many::SyncBody),
+        (status = 403, description = "The token's scope does not reach one of the datasets"),
+        (status = 429, description = "This client holds too many waits and streams"),
+    )
+)]
+async fn sync(
+    app: Shared,
+    access: Access,
+    format: Format,
+    Given(asked): Given<SyncRequest>,
+) -> Result<Answer, Problem> {
+    let limits = limits(&app, asked.limit, asked.bytes, asked.view, asked.payloads)?;
+    let until = until(&app, asked.wait)?;
+    let mut places = Vec::with_capacity(asked.datasets.len());
+    for SyncFrom { dataset, dataset_base64, since } in asked.datasets {
+        let dataset = dataset_of(dataset, dataset_base64.as_deref())?;
+        access.check(Scope::Read, &dataset)?;
+        places.push(Place { dataset, from: position(since.as_deref(), None), head: SyncKey::ZERO });
+    }
+    let is_full = |place: &Place| place.from.as_ref().is_ok_and(|from| from.position() == Some(SyncKey::ZERO));
+    let mut full = if places.iter().any(is_full) { Some(app.gates.full_sync()?) } else { None };
+    let round = Round { places, first: asked.first.unwrap_or(0), limits, format };
+    let round = Arc::new(Mutex::new(round));
+    let mut waiter = None;
+    loop {
+        let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
+        let reads = Arc::clone(&round);
+        let work = move |engine: &Engine| reads.lock().read(engine, last);
+        let (read, mut leave) = reading::read(&app, page_bytes(&app, asked.bytes), work, weigh).await?;
+        if let Some(bytes) = read? {
+            leave.full_sync = full;
+            return Ok(Answer::of(format.content_type(), bytes?.into()).hold(leave));
+        }
+        // While it waits it holds neither.
+        drop((leave, full.take()));
+        if waiter.is_none() {
+            waiter = Some(app.gates.waiter(&access.client)?);
+        }
+        if let Some(until) = until {
+            let watch = round.lock().watch(&app.engine)?;
+            // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
+            woken(&app, watch, until).await;
+        }
+    }
+}
+
+fn weigh(read: &Read) -> usize {
+    read.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, Vec::len)
+}
+
+impl Round {
+    /// Reads all of them: the answer, or none if nothing is due and it is not the last time.
+    fn read(&mut self, engine: &Engine, last: bool) -> crate::Result<Read> {
+        let mut asked = Vec::with_capacity(self.places.len());
+        let mut request = Vec::with_capacity(self.places.len());
+        for (index, place) in self.places.iter().enumerate() {
+            if let Ok(from) = &place.from {
+                asked.push(index);
+                request.push((&place.dataset[..], *from));
+            }
+        }
+        let first = asked.partition_point(|index| *index < self.first);
+        let many = engine.changes_many(&request, first, self.limits)?;
+        drop(request);
+        if last || asked.len() < self.places.len() || many.more || many.datasets.iter().any(is_due) {
+            let first = asked.get(many.next_index).copied().unwrap_or(0);
+            return Ok(Some(self.answer(many, first)));
+        }
+        for (index, part) in asked.into_iter().zip(many.datasets) {
+            let place = &mut self.places[index];
+            // From here: `head` is another place later on. In one that does not exist yet everything is to come.
+            (place.from, place.head) = match (part, &place.from) {
+                (DatasetChanges::Page(page), _) => (Ok(page.next), page.head),
+                (_, Ok(from)) if from.position().is_some() => (Ok(*from), SyncKey::ZERO),
+                _ => (Ok(Cursor::START), SyncKey::ZERO),
+            };
+        }
+        Ok(None)
+    }
+
+    /// A watch over all of them, from where they were read.
+    fn watch(&self, engine: &Engine) -> crate::Result<Watch> {
+        let watched: Vec<_> = self.places.iter().map(|place| (&place.dataset[..], place.head)).collect();
+        engine.watch(&watched)
+    }
+
+    fn answer(&self, many: ManyPage, first: usize) -> Result<Vec<u8>, Problem> {
+        let mut parts = many.datasets.into_iter().map(|part| match part {
+            DatasetChanges::Page(page) => Told::Page(page),
+            DatasetChanges::NotReached => Told::NotReached,
+            DatasetChanges::Failed(error) => Told::Failed(error.into()),
+        });
+        let told: Vec<Option<Told>> =
+            self.places.iter().map(|place| place.from.is_ok().then(|| parts.next()).flatten()).collect();
+        let part = |(place, told)| part(place, told);
+        let datasets = self.places.iter().zip(&told).map(part).collect();
+        self.format.encode(&SyncBody { datasets, more: many.more, first }, 256)
+    }
+}
+
+/// Whether an answer is due for this part. A dataset that does not exist yet may be waited for.
+fn is_due(part: &DatasetChanges) -> bool {
+    match part {
+        DatasetChanges::Page(page) => !page.entries.is_empty(),
+        DatasetChanges::NotReached => true,
+        DatasetChanges::Failed(error) => !matches!(error, Error::DatasetNotFound { .. }),
+    }
+}
+
+fn part<'a>(place: &'a Place, told: &'a Option<Told>) -> Part<'a> {
+    match (told, &place.from) {
+        (Some(Told::Page(page)), _) => Part::of(&place.dataset, "page", Some(ChangesBody::new(&place.dataset, page))),
+        (Some(Told::Failed(problem)), _) | (None, Err(problem)) => Part::failed(&place.dataset, problem),
+        (Some(Told::NotReached) | None, _) => Part::of(&place.dataset, "not_reached", None),
+    }
+}

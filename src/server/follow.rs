@@ -1,0 +1,117 @@
+//! Following one dataset: a page, and then whatever comes. Between pages it holds a name and a cursor.
+
+use axum::body::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::app::App;
+use super::problem::Problem;
+use super::reading::{self, Leave};
+use crate::{Cursor, Engine, Error, Limits, Page, Pending, SyncKey};
+
+/// How a page of this dataset is written.
+pub type Write = fn(&[u8], &Page) -> Result<Vec<u8>, Problem>;
+
+/// A dataset that is followed, and how far.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    dataset: Box<[u8]>,
+    cursor: Cursor,
+    limits: Limits,
+    /// The bytes that a page may hold.
+    bytes: usize,
+    /// The dataset's head when it was last read: there is something to read once it has moved.
+    head: SyncKey,
+}
+
+/// A page on its way to a client, with the room that it takes until it is sent.
+#[derive(Debug)]
+pub struct Written {
+    bytes: Vec<u8>,
+    leave: Leave,
+    /// Whether there is more at once.
+    pub more: bool,
+    /// Whether it says nothing.
+    pub is_empty: bool,
+}
+
+/// What a read found.
+struct Got {
+    bytes: Vec<u8>,
+    more: bool,
+    is_empty: bool,
+    next: Cursor,
+    head: SyncKey,
+}
+
+impl Follow {
+    /// Follows `dataset` from `cursor`, by pages of at most `bytes`, which the limits say too.
+    pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits, bytes: usize) -> Follow {
+        Follow { dataset: dataset.into(), cursor, limits: limits.bytes(bytes), bytes, head: SyncKey::ZERO }
+    }
+
+    /// The dataset.
+    pub fn dataset(&self) -> &[u8] {
+        &self.dataset
+    }
+
+    /// The dataset's head when it was last read.
+    pub fn head(&self) -> SyncKey {
+        self.head
+    }
+
+    /// Whether all of it is read: a full sync.
+    pub fn is_from_start(&self) -> bool {
+        self.cursor.position() == Some(SyncKey::ZERO)
+    }
+
+    /// The next page; an empty one if nothing is due. A dataset that does not exist yet is empty too, for whoever holds
+    /// nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::changes`](crate::Engine::changes); `dataset_not_found` for whoever holds something of it.
+    pub async fn read(&mut self, app: &App, write: Write) -> Result<Written, Problem> {
+        let Follow { dataset, cursor, limits, .. } = self.clone();
+        let work = move |engine: &Engine| {
+            let page = match engine.changes(&dataset, &cursor, limits) {
+                Err(Error::DatasetNotFound { .. }) if cursor.position().is_none_or(|at| at == SyncKey::ZERO) => {
+                    nothing()
+                }
+                read => read?,
+            };
+            let Page { more, next, head, .. } = page;
+            Ok(write(&dataset, &page).map(|bytes| Got { bytes, more, is_empty: page.entries.is_empty(), next, head }))
+        };
+        let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
+        let (read, leave) = reading::read(app, self.bytes, work, weigh).await?;
+        let Got { bytes, more, is_empty, next, head } = read??;
+        (self.cursor, self.head) = (next, head);
+        Ok(Written { bytes, leave, more, is_empty })
+    }
+}
+
+/// The page of a dataset that does not exist.
+pub fn nothing() -> Page {
+    let (position, head) = (SyncKey::ZERO, SyncKey::ZERO);
+    let (next, pending) = (Cursor::START, Pending::default());
+    Page { entries: Vec::new(), next, position, more: false, head, pending, headroom: u64::MAX }
+}
+
+impl Written {
+    /// The page, and the leave to be kept until it is sent.
+    pub fn into_parts(self) -> (Vec<u8>, Leave) {
+        (self.bytes, self.leave)
+    }
+
+    /// The page as bytes that hold its leave, and a full sync's place, until they are sent or thrown away.
+    pub fn into_bytes(mut self, full: Option<OwnedSemaphorePermit>) -> Bytes {
+        self.leave.full_sync = full;
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Written {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -1,0 +1,22 @@
+//! The server as its clients see it: the real binary, spoken to over a socket.
+
+mod access;
+mod cbor;
+mod commits;
+mod consumers;
+mod crowds;
+mod datasets;
+mod etags;
+mod figures;
+mod history;
+mod idempotency;
+mod limits;
+mod long_poll;
+mod memory;
+mod names;
+mod openapi;
+mod retention;
+mod stale;
+mod support;
+mod tags;
+mod timelines;

@@ -1,0 +1,9 @@
+//! The streaming routes and those of many datasets, against the real binary as a child process.
+
+mod events;
+mod groups;
+mod groups_at_random;
+mod memory;
+mod socket;
+mod support;
+mod sync;

@@ -73,6 +73,8 @@ impl From<Problem> for Error {
         match problem.status {
             410 => Error::Stale(problem),
             409 | 412 => Error::Conflict(problem),
+            // A proxy's, or a path that is not ours: nothing is known of what was asked for.
+            404 if problem.kind.is_empty() => Error::unexpected(problem.detail),
             404 => Error::NotFound(problem),
             401 | 403 => Error::Denied(problem),
             400..500 => Error::Refused(problem),

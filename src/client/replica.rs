@@ -9,6 +9,9 @@ use super::problem::Problem;
 use super::transport::Client;
 use crate::{Cursor, Entry, Limits, SyncKey, View};
 
+/// The kind of problem that says that a dataset does not exist: a 404 alone may be anybody's.
+const NO_DATASET: &str = "dataset_not_found";
+
 /// A local copy of one dataset, kept in step with the server's.
 ///
 /// It goes on from the cursor that its [`Local`] stores. If that has gone stale, the whole dataset is read again, and the
@@ -90,7 +93,7 @@ impl<L: Local> Replica<L> {
             let page = match self.client.wait_changes(&self.dataset, &cursor, self.limits, wait) {
                 Ok(page) => page,
                 Err(Error::Stale(problem)) => return self.reset(&problem),
-                Err(Error::NotFound(_)) => {
+                Err(Error::NotFound(problem)) if problem.kind == NO_DATASET => {
                     progress.reset = self.local.cursor().is_some();
                     self.local.replace(BTreeMap::new(), Cursor::START).map_err(Error::Local)?;
                     return Ok(progress);
@@ -121,7 +124,7 @@ impl<L: Local> Replica<L> {
                 }
                 // It was overtaken while it read.
                 Err(Error::Stale(problem)) => pause = problem.retry_after,
-                Err(Error::NotFound(_)) => {
+                Err(Error::NotFound(problem)) if problem.kind == NO_DATASET => {
                     self.local.replace(BTreeMap::new(), Cursor::START).map_err(Error::Local)?;
                     return Ok(Progress { reset: true, ..Progress::default() });
                 }

@@ -2,9 +2,7 @@
 
 use super::request::Work;
 use super::{Engine, Receipt, check};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits::MAX_DATASET_BYTES;
 use crate::types::{Batch, Commit, Durability, Retention};
 
@@ -80,6 +78,18 @@ impl Engine {
     pub fn set_retention(&self, dataset: impl AsRef<[u8]>, retention: Retention) -> Result<()> {
         let dataset = check::name(dataset.as_ref())?;
         self.control(Work::SetRetention { dataset, retention })
+    }
+
+    /// Whether the store takes writes now, as far as is known without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`] after a failed write or sync, [`Error::Closed`].
+    pub fn check_writable(&self) -> Result<()> {
+        match self.core()?.poison.get() {
+            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
+            None => Ok(()),
+        }
     }
 
     fn control(&self, work: Work) -> Result<()> {

@@ -1,14 +1,10 @@
 //! What is answered: JSON or CBOR, holding what it took until it is sent.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body::Frame;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -159,33 +155,17 @@ impl Answer {
     }
 }
 
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let body = Body::new(Held { body: Body::from(self.bytes), _held: self.held });
-        ([(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))], body).into_response()
-    }
-}
-
-/// A body that lets go of permits when it is dropped.
-#[derive(Debug)]
-struct Held {
-    body: Body,
-    _held: Vec<OwnedSemaphorePermit>,
-}
-
-impl http_body::Body for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
+        let content_type = HeaderValue::from_static(self.content_type);
+        // The bytes hold the leave, not the body: hyper lets go of a body as soon as it has its last bytes, sent or not.
+        let bytes = if self.held.is_empty() { self.bytes } else { Bytes::from_owner(self) };
+        ([(header::CONTENT_TYPE, content_type)], Body::from(bytes)).into_response()
     }
 }

@@ -182,6 +182,9 @@ impl Settings {
             )?,
             full_syncs: number("full-syncs", self.full_syncs.or(file.full_syncs), 16)?,
         };
+        if let Some(origin) = config.cors_origins.iter().find(|origin| !origin.contains("://")) {
+            return Err(invalid(format!("cors-origin: '{origin}' is no origin; write it as https://app.example.org")));
+        }
         if config.tokens.is_none() && !config.listen.ip().is_loopback() {
             return Err(invalid(format!(
                 "{} can be reached by others: give a file of access tokens (tokens), or listen on 127.0.0.1",

@@ -4,7 +4,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::problem::Problem;
-use crate::{SyncKey, Watch};
+use crate::{Error, SyncKey, Watch};
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub enum Woken {
     Closing,
 }
 
-/// Waits until the head of one of these datasets passes the key beside it. They need not exist yet.
+/// Waits until the head of one of these datasets passes the key beside it, or one that has a head is gone. They need not
+/// exist yet.
 ///
 /// It holds a few hundred bytes and no page; a place among the client's waiters ([`Gates::waiter`](super::gates::Gates::waiter))
 /// is the caller's to hold.
@@ -28,6 +29,11 @@ pub enum Woken {
 pub async fn changed(app: &App, datasets: &[(&[u8], SyncKey)], until: Instant) -> Result<Woken, Problem> {
     // In place: registering looks at what is in memory.
     let watch = app.engine.watch(datasets)?;
+    // One that was deleted before it was watched wakes nobody.
+    let is_gone = |name: &[u8]| matches!(app.engine.stat(name), Err(Error::DatasetNotFound { .. }));
+    if datasets.iter().any(|(name, head)| *head > SyncKey::ZERO && is_gone(name)) {
+        return Ok(Woken::Changed);
+    }
     Ok(woken(app, watch, until).await)
 }
 

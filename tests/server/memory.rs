@@ -22,7 +22,7 @@ fn clients_that_do_not_read_hold_no_more_than_there_is_for_pages() {
         .collect();
     let mut most = 0;
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(1) {
+    while began.elapsed() < Duration::from_secs(5) {
         most = most.max(resident(server.pid()));
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -15,7 +15,7 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, body, from_cbor, header_text, public};
 use crate::server::problem::Problem;
-use crate::{Batch, Commit, Durability, json};
+use crate::{Batch, Commit, Durability, Error, json};
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(commit))
@@ -93,13 +93,26 @@ pub fn check(access: &Access, batch: &Batch) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Most changes of a batch that is handed in on the spot.
+const IN_PLACE: usize = 64;
+
 /// Hands a batch in and waits for its outcome; no thread is held meanwhile.
 ///
 /// # Errors
 ///
 /// Those of [`Engine::append`](crate::Engine::append).
 pub async fn submit(app: &App, batch: Batch, durability: Durability) -> crate::Result<Commit> {
-    app.engine.submit(batch, durability)?.await
+    let receipt = match batch.len() {
+        0..=IN_PLACE => app.engine.submit(batch, durability)?,
+        // Looking up what they replace may read the disk for a while.
+        _ => {
+            let engine = app.engine.clone();
+            let submit = move || engine.submit(batch, durability);
+            let done = tokio::task::spawn_blocking(submit).await;
+            done.map_err(|error| Error::Io { what: "prepare a commit".into(), source: std::io::Error::other(error) })??
+        }
+    };
+    receipt.await
 }
 
 /// The idempotency id that a header names.

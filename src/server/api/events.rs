@@ -92,7 +92,10 @@ async fn events(
     public(&dataset)?;
     access.check(Scope::Read, &dataset)?;
     let limits = limits(&app, Some(from.limit.unwrap_or(1000)), from.bytes, from.view, from.payloads)?;
-    let path = path_of(&dataset, "/events?since=start");
+    let path = match from.view {
+        Some(ViewName::Every) => path_of(&dataset, "/events?since=oldest&view=every"),
+        Some(ViewName::Latest) | None => path_of(&dataset, "/events?since=start"),
+    };
     let last = header_text(&headers, HeaderName::from_static("last-event-id"))?.filter(|id| !id.is_empty());
     let restart = |problem: Problem| problem.restart_at(&path);
     let cursor = match &last {
@@ -121,6 +124,9 @@ async fn events(
 /// What is sent next, when there is something.
 async fn next(mut state: Events) -> Option<(Result<Bytes, Infallible>, Events)> {
     while !state.over && !state.app.closing.begun() {
+        // Whoever is let in no more, or not here, is told nothing more.
+        state.access = state.app.tokens.renewed(&state.access).ok()?;
+        state.access.check(Scope::Read, state.follow.dataset()).ok()?;
         if state.due {
             let sent = match Box::pin(state.follow.read(&state.app, event)).await {
                 Ok(page) => state.page(page),
@@ -136,9 +142,6 @@ async fn next(mut state: Events) -> Option<(Result<Bytes, Infallible>, Events)> 
             Ok(Woken::Changed) => state.due = true,
             Ok(Woken::TimedOut) => {
                 state.beat = Instant::now() + state.app.config.heartbeat;
-                // Whoever is let in no more, or not here, is told nothing more.
-                state.access = state.app.tokens.renewed(&state.access).ok()?;
-                state.access.check(Scope::Read, state.follow.dataset()).ok()?;
                 return Some((Ok(Bytes::from_static(b":\n\n")), state));
             }
             Ok(Woken::Closing) | Err(_) => return None,

@@ -28,6 +28,6 @@ async fn readyz(app: Shared) -> Result<&'static str, Problem> {
     if app.closing.begun() {
         return Err(Problem::closing().status(StatusCode::SERVICE_UNAVAILABLE));
     }
-    app.run(|engine| engine.store_stat()).await?;
+    app.run(|engine| engine.check_writable().and(engine.store_stat())).await?;
     Ok("ok\n")
 }

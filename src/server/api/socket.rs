@@ -80,12 +80,12 @@ async fn socket(
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|refused| Problem::invalid(format!("open a WebSocket here: {refused}")))?;
     let access = match (opened.ticket, known) {
-        (Some(ticket), _) => app.tickets.take(&ticket)?,
+        (Some(ticket), _) => app.tokens.renewed(&app.tickets.take(&ticket)?)?,
         (None, Some(Extension(access))) => access,
         (None, None) => return Err(Problem::unauthorized()),
     };
     let place = app.gates.waiter(&access.client)?;
-    let most = app.config.body_bytes;
+    let most = app.config.body_bytes.min(MAX_MESSAGE_BYTES);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);
     let upgrade = upgrade.read_buffer_size(READ_BYTES).write_buffer_size(WRITE_BYTES);
     // Its place among the connections, kept to its end.
@@ -95,6 +95,9 @@ async fn socket(
         drop(slot);
     }))
 }
+
+/// The largest message: a socket holds one for as long as it takes to arrive. Larger commits go over HTTP.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// A connection under way.
 struct Socket {

@@ -24,6 +24,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(sync))
 }
 
+/// Most datasets of one wait: each is watched, and that takes memory for as long as it lasts.
+const MAX_WAITED_FOR: usize = 4096;
+
 /// Which datasets, and from where
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +137,9 @@ async fn sync(
 ) -> Result<Answer, Problem> {
     let limits = limits(&app, asked.limit, asked.bytes, asked.view, asked.payloads)?;
     let until = until(&app, asked.wait)?;
+    if until.is_some() && asked.datasets.len() > MAX_WAITED_FOR {
+        return Err(Problem::invalid(format!("at most {MAX_WAITED_FOR} datasets can be waited for at once")));
+    }
     let mut places = Vec::with_capacity(asked.datasets.len());
     for SyncFrom { dataset, dataset_base64, since } in asked.datasets {
         let dataset = dataset_of(dataset, dataset_base64.as_deref())?;

@@ -20,8 +20,8 @@ use crate::server::problem::Problem;
 use crate::server::reading;
 use crate::server::wait::woken;
 use crate::{
-    Batch, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, StaleReason, SyncKey,
-    Watch,
+    Batch, Cap, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, Retention,
+    StaleReason, SyncKey, Watch,
 };
 
 /// Longest name of a device, in bytes.
@@ -223,9 +223,15 @@ impl Request {
         if !changed {
             return Ok(None);
         }
+        let kept = kept_in(b'p', &self.group);
+        if key.is_none() && matches!(engine.retention(&kept), Err(Error::DatasetNotFound { .. })) {
+            // Only where a device is matters, not where it was.
+            let history = Cap { entries: Some(1), ..Cap::default() };
+            engine.set_retention(&kept, Retention { history, ..Retention::default() })?;
+        }
         let expect = key.map_or(Expect::Absent, Expect::At);
         let mut batch = Batch::new();
-        batch.put(kept_in(b'p', &self.group), self.device.clone(), position.encode()).expect(expect);
+        batch.put(kept, self.device.clone(), position.encode()).expect(expect);
         Ok(Some(engine.submit(batch, Durability::Synced)?))
     }
 

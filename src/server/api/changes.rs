@@ -164,12 +164,13 @@ impl<'a> ChangesBody<'a> {
 }
 
 /// Where a reader of a dataset begins again whose position cannot be served. Every entry that is still there is read from
-/// the oldest: the start itself may be gone.
-pub fn restart(dataset: &[u8], view: Option<ViewName>) -> String {
-    match view {
-        Some(ViewName::Every) => path_of(dataset, "/changes?since=oldest&view=every"),
-        Some(ViewName::Latest) | None => path_of(dataset, "/changes?since=start"),
-    }
+/// the oldest: the start itself may be gone. `route` is the one below the dataset that is asked.
+pub fn restart(dataset: &[u8], route: &str, view: Option<ViewName>) -> String {
+    let since = match view {
+        Some(ViewName::Every) => "oldest&view=every",
+        Some(ViewName::Latest) | None => "start",
+    };
+    path_of(dataset, &format!("/{route}?since={since}"))
 }
 
 /// A page that may be waited for.
@@ -252,7 +253,7 @@ async fn changes(
     access.check(Scope::Read, &dataset)?;
     let limits = limits(&app, since.limit, since.bytes, since.view, since.payloads)?;
     let until = until(&app, since.wait)?;
-    let restart = |problem: Problem| problem.restart_at(&restart(&dataset, since.view));
+    let restart = |problem: Problem| problem.restart_at(&restart(&dataset, "changes", since.view));
     let cursor = position(since.since.as_deref(), since.since_time).map_err(restart)?;
     let bytes = page_bytes(&app, since.bytes);
     let page = Awaited { dataset: &dataset, bytes, until, from_start: cursor.position() == Some(SyncKey::ZERO) };

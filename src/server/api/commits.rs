@@ -15,7 +15,7 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, body, from_cbor, header_text, public};
 use crate::server::problem::Problem;
-use crate::{Batch, Commit, Durability, Error, json};
+use crate::{Batch, Commit, Durability, json};
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(commit))
@@ -100,19 +100,17 @@ const IN_PLACE: usize = 64;
 ///
 /// # Errors
 ///
-/// Those of [`Engine::append`](crate::Engine::append).
-pub async fn submit(app: &App, batch: Batch, durability: Durability) -> crate::Result<Commit> {
-    let receipt = match batch.len() {
-        0..=IN_PLACE => app.engine.submit(batch, durability)?,
+/// Those of [`App::run`]; those of [`Engine::append`](crate::Engine::append) stand inside.
+pub async fn submit(app: &App, batch: Batch, durability: Durability) -> Result<crate::Result<Commit>, Problem> {
+    let submitted = match batch.len() {
+        0..=IN_PLACE => app.engine.submit(batch, durability),
         // Looking up what they replace may read the disk for a while.
-        _ => {
-            let engine = app.engine.clone();
-            let submit = move || engine.submit(batch, durability);
-            let done = tokio::task::spawn_blocking(submit).await;
-            done.map_err(|error| Error::Io { what: "prepare a commit".into(), source: std::io::Error::other(error) })??
-        }
+        _ => app.run(move |engine| Ok(engine.submit(batch, durability))).await?,
     };
-    receipt.await
+    Ok(match submitted {
+        Ok(receipt) => receipt.await,
+        Err(refused) => Err(refused),
+    })
 }
 
 /// The idempotency id that a header names.
@@ -167,6 +165,6 @@ async fn commit(
     }
     check(&access, &batch)?;
     let durability = how.durability.map_or(Durability::Synced, Durability::from);
-    let commit = submit(&app, batch, durability).await?;
+    let commit = submit(&app, batch, durability).await??;
     Answer::new(format, &CommitBody::from(commit))
 }

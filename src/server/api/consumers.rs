@@ -76,7 +76,7 @@ async fn fetch(
     let read = move |engine: &Engine| engine.consumer_fetch(&consumer, &name, limits);
     let (page, leave) = awaited(&app, &access, page, read)
         .await
-        .map_err(|problem| problem.restart_at(&restart(&dataset, fetch.view)))?;
+        .map_err(|problem| problem.restart_at(&restart(&dataset, "changes", fetch.view)))?;
     Answer::page(format, &ChangesBody::new(&dataset, &page), leave)
 }
 
@@ -118,7 +118,7 @@ async fn ack(
     access.check(Scope::Write, &dataset)?;
     let (name, of) = (consumer.clone(), dataset.clone());
     let acked = app.run(move |engine| engine.consumer_ack(&name, of, ack.key.0)).await;
-    let position = acked.map_err(|problem| problem.restart_at(&restart(&dataset, None)))?;
+    let position = acked.map_err(|problem| problem.restart_at(&restart(&dataset, "changes", None)))?;
     Answer::new(format, &json::ack(&consumer, &dataset, position))
 }
 

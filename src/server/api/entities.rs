@@ -205,7 +205,7 @@ impl Change {
         if let Some(origin) = &self.origin {
             batch.origin(origin.clone());
         }
-        submit(app, batch, Durability::Synced).await.map_err(|error| {
+        submit(app, batch, Durability::Synced).await?.map_err(|error| {
             let current = match &error {
                 Error::Conflict { current, .. } => Some(*current),
                 _ => None,

@@ -13,12 +13,12 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::{ChangesBody, ViewName, limits, page_bytes, position};
+use super::changes::{ChangesBody, ViewName, limits, page_bytes, position, restart};
 use crate::Page;
 use crate::server::answer::Format;
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::{Asked, Names, header_text, path_of, public};
+use crate::server::extract::{Asked, Names, header_text, public};
 use crate::server::follow::{Follow, Written};
 use crate::server::gates::WaiterPlace;
 use crate::server::problem::Problem;
@@ -91,12 +91,9 @@ async fn events(
 ) -> Result<Response, Problem> {
     public(&dataset)?;
     access.check(Scope::Read, &dataset)?;
-    let limits = limits(&app, Some(from.limit.unwrap_or(1000)), from.bytes, from.view, from.payloads)?;
-    let path = match from.view {
-        Some(ViewName::Every) => path_of(&dataset, "/events?since=oldest&view=every"),
-        Some(ViewName::Latest) | None => path_of(&dataset, "/events?since=start"),
-    };
+    let limits = limits(&app, from.limit, from.bytes, from.view, from.payloads)?;
     let last = header_text(&headers, HeaderName::from_static("last-event-id"))?.filter(|id| !id.is_empty());
+    let path = restart(&dataset, "events", from.view);
     let restart = |problem: Problem| problem.restart_at(&path);
     let cursor = match &last {
         Some(id) => position(Some(id), None),

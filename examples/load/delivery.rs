@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -29,11 +29,15 @@ pub async fn run(plan: &Plan) -> Outcome {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let (mut polls, mut streams) = (JoinSet::new(), JoinSet::new());
+        let there = Arc::new(AtomicUsize::new(0));
         for waiter in 0..WAITERS {
-            polls.spawn(poll(address.clone(), waiter % DATASETS, stop.clone()));
-            streams.spawn(stream(address.clone(), waiter % DATASETS, stop.clone()));
+            polls.spawn(poll(address.clone(), waiter % DATASETS, stop.clone(), there.clone()));
+            streams.spawn(stream(address.clone(), waiter % DATASETS, stop.clone(), there.clone()));
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        while there.load(Ordering::Relaxed) < 2 * WAITERS {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let acks = commits(&address, *rate, plan.time()).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
         stop.store(true, Ordering::Relaxed);
@@ -108,8 +112,9 @@ async fn write(connection: &mut Connection, dataset: usize, n: u64) -> Outcome<u
     Ok(field(&answer, "last").ok_or("no key")?.parse()?)
 }
 
-async fn poll(address: Arc<str>, dataset: usize, stop: Arc<AtomicBool>) -> Outcome<Seen> {
+async fn poll(address: Arc<str>, dataset: usize, stop: Arc<AtomicBool>, there: Arc<AtomicUsize>) -> Outcome<Seen> {
     let mut connection = Connection::new(&address).await?;
+    there.fetch_add(1, Ordering::Relaxed);
     let mut seen = Seen::new();
     let mut since = "head".to_owned();
     while !stop.load(Ordering::Relaxed) {
@@ -125,12 +130,13 @@ async fn poll(address: Arc<str>, dataset: usize, stop: Arc<AtomicBool>) -> Outco
     Ok(seen)
 }
 
-async fn stream(address: Arc<str>, dataset: usize, stop: Arc<AtomicBool>) -> Outcome<Seen> {
+async fn stream(address: Arc<str>, dataset: usize, stop: Arc<AtomicBool>, there: Arc<AtomicUsize>) -> Outcome<Seen> {
     let mut connection = Connection::new(&address).await?;
     let head = connection.send("GET", &format!("/v1/datasets/d{dataset}/events?since=head"), "", b"").await?;
     if head.status != 200 {
         return Err(format!("a stream was answered {}", head.status).into());
     }
+    there.fetch_add(1, Ordering::Relaxed);
     let mut seen = Seen::new();
     let mut event = Vec::new();
     while !stop.load(Ordering::Relaxed) && connection.chunk(&mut event).await? {

@@ -14,11 +14,12 @@ struct CommitWire {
     last: Digits,
     time: u64,
     repeated: bool,
+    created: u32,
 }
 
 pub(super) fn commit(answer: &Answer) -> Result<Commit> {
-    let CommitWire { first, last, time, repeated } = answer.json()?;
-    Ok(Commit { first: SyncKey::new(first.0), last: SyncKey::new(last.0), time_ms: time, repeated })
+    let CommitWire { first, last, time, repeated, created } = answer.json()?;
+    Ok(Commit { first: SyncKey::new(first.0), last: SyncKey::new(last.0), time_ms: time, repeated, created })
 }
 
 /// The key of an entity's `ETag`.

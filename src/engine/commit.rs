@@ -249,7 +249,8 @@ impl Commits {
             }
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
-        let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false };
+        let created = prepared.created;
+        let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false, created };
         Ok(Some(Admission { commit, bytes: body.bytes, crc, count: count as u32, heads }))
     }
 
@@ -348,6 +349,7 @@ fn refusal(core: &Core, request: &Request) -> Result<Commit> {
             last: SyncKey::new(found.last),
             time_ms: found.time_ms,
             repeated: true,
+            created: 0,
         }),
         Outcome::Refuse(error) => {
             if matches!(error, Error::Conflict { .. }) {

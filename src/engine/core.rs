@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::alive::AliveCache;
 use super::commit::{Commits, Writer};
 use super::counters::Counters;
 use super::maintain::Jobs;
@@ -32,6 +33,7 @@ pub struct Core {
     pub tails: TailSet,
     pub commits: Commits,
     pub names: NameCache,
+    pub alive: AliveCache,
     pub watchers: Arc<Watchers>,
     pub clock: EngineClock,
     pub metrics: Counters,

@@ -190,6 +190,7 @@ fn seal_oldest(core: &Core) -> Result<()> {
     if planted(Bug::RecycledBeforeFlush) {
         core.commits.writer.lock().log.recycle(end)?;
     }
+    core.alive.take(&tail.read());
     let store = core.store();
     let changes = seal(&store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
     store.commit(changes)?;
@@ -278,7 +279,12 @@ fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<
         None => ids,
     };
     ready(core, 0)?;
-    compact::steps(&core.store(), ids, &policy(core), report)
+    let before = report.window_dropped;
+    let done = compact::steps(&core.store(), ids, &policy(core), report);
+    if done.is_err() || report.window_dropped > before {
+        core.forget_alive();
+    }
+    done
 }
 
 fn dropped(report: &CompactionReport) -> u64 {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::alive::AliveCache;
 use super::commit::Commits;
 use super::core::{Core, Lineages};
 use super::counters::Counters;
@@ -193,6 +194,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         tails: TailSet::new(tail),
         commits: Commits::new(log, next_key, last_key, recovery.time_ms),
         names: NameCache::new(options.memory / 64),
+        alive: AliveCache::new(options.memory / 32),
         watchers: Arc::new(Watchers::new(options.max_watchers)),
         clock,
         metrics: Counters::default(),

@@ -39,6 +39,8 @@ pub struct Prepared {
     pub outcome: Outcome,
     /// The datasets concerned, each with the index of its last change: for those who watch.
     pub heads: Vec<(Bytes, u32)>,
+    /// How many changes it records as creates.
+    pub created: u32,
     /// Names that must still stand for nothing.
     absent: Vec<Bytes>,
     /// Entities that must still be as they were found.
@@ -87,6 +89,7 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
         prepared: Prepared {
             outcome: Outcome::Refuse(Error::invalid("the batch is empty")),
             heads: Vec::new(),
+            created: 0,
             absent: Vec::new(),
             seen: Vec::new(),
             idempotency: None,
@@ -152,6 +155,7 @@ impl Preparation<'_, '_> {
             let (dataset, id) = self.dataset(&mut body, &change.dataset)?;
             self.prepared.heads[dataset as usize].1 = index as u32;
             let op = if looks { self.resolve(dataset, id, change)? } else { blind(change.op) };
+            self.prepared.created += u32::from(op == Op::Create);
             body.change(dataset, op, &change.entity, &change.payload);
         }
         finish(body)
@@ -280,6 +284,8 @@ impl Preparation<'_, '_> {
         let Some(id) = id else { return Ok(None) };
         let state = match newest_in_tails(&self.pin.tails, id, entity) {
             Some(state) => Some(state),
+            // After the tails: what is found there is at least as new as they are.
+            None if let Some(key) = self.core.alive.get(id, entity) => Some((key, true)),
             None => {
                 let lookup = self.lookup.get_or_insert_with(|| self.pin.snapshot().entity_lookup());
                 lookup.seek(id, entity, u64::MAX)?.map(|version| (version.key, version.op != Op::Delete))

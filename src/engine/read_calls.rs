@@ -1,7 +1,7 @@
 //! What reads and what waits for something to read.
 
 use super::{Engine, Watch, changes, check, describe, lookup, many, pin};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Exact, Kind};
 use crate::error::{Error, Result};
 use crate::limits::MAX_DATASETS_PER_CALL;
 #[cfg(doc)]
@@ -22,6 +22,22 @@ impl Engine {
     /// [`Error::Damaged`].
     pub fn changes(&self, dataset: impl AsRef<[u8]>, cursor: &Cursor, limits: Limits) -> Result<Page> {
         changes::changes(&*self.core()?, check::dataset(dataset.as_ref())?, cursor, limits)
+    }
+
+    /// Whether a read from `cursor` finds every entry in memory: what was committed lately is. Such a read looks up a few
+    /// small rows of the index at most, as [`Engine::submit`] does, so an asynchronous server may do it in place, where
+    /// it should not read the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub fn in_memory(&self, cursor: &Cursor) -> Result<bool> {
+        let core = self.core()?;
+        Ok(match cursor.0 {
+            Kind::Head => true,
+            Kind::After(position) | Kind::Exact(Exact { position, .. }) => position + 1 >= core.tails.pin().base(),
+            Kind::Oldest | Kind::SinceTime(_) => false,
+        })
     }
 
     /// What changed in many datasets, as of one moment and under one budget, beginning with the request's index
@@ -145,7 +161,7 @@ impl Engine {
     }
 
     /// Wakes when the head of one of these datasets passes the key beside it, at once if it has already. The datasets
-    /// need not exist yet. The watcher holds no data: read the changes when it wakes, and register again.
+    /// need not exist yet; one that does not and has a key beside it was deleted, and wakes at once too. The watcher holds no data: read the changes when it wakes, and register again.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -180,9 +196,11 @@ impl Engine {
         let store = core.store();
         let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
-            if let Some(dataset) = pin.dataset(name)?
-                && pin.head(&dataset) > *after
-            {
+            let passed = match pin.dataset(name)? {
+                Some(dataset) => pin.head(&dataset) > *after,
+                None => *after > 0,
+            };
+            if passed {
                 watch.fire();
                 break;
             }

@@ -64,29 +64,39 @@ impl Follow {
         self.cursor.position() == Some(SyncKey::ZERO)
     }
 
-    /// The next page; an empty one if nothing is due. A dataset that does not exist yet is empty too, for whoever holds
+    /// The next page, or a first part of it; an empty one if nothing is due. A dataset that does not exist yet is empty too, for whoever holds
     /// nothing of it.
     ///
     /// # Errors
     ///
     /// Those of [`Engine::changes`](crate::Engine::changes); `dataset_not_found` for whoever holds something of it.
     pub async fn read(&mut self, app: &App, write: Write) -> Result<Written, Problem> {
-        let Follow { dataset, cursor, limits, .. } = self.clone();
-        let work = move |engine: &Engine| {
-            let page = match engine.changes(&dataset, &cursor, limits) {
-                Err(Error::DatasetNotFound { .. }) if cursor.position().is_none_or(|at| at == SyncKey::ZERO) => {
-                    nothing()
-                }
-                read => read?,
-            };
-            let Page { more, next, head, .. } = page;
-            Ok(write(&dataset, &page).map(|bytes| Got { bytes, more, is_empty: page.entries.is_empty(), next, head }))
+        // What has just come is in memory.
+        let at_once = |engine: &Engine| {
+            let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits, self.bytes)?;
+            Some(self.written(read, write))
+        };
+        let follow = self.clone();
+        let whole = move |engine: &Engine| {
+            follow.written(engine.changes(&follow.dataset, &follow.cursor, follow.limits), write)
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
-        let (read, leave) = reading::read(app, self.bytes, work, weigh).await?;
+        let (read, leave) = reading::read_soon(app, self.bytes, at_once, whole, weigh).await?;
         let Got { bytes, more, is_empty, next, head } = read??;
         (self.cursor, self.head) = (next, head);
         Ok(Written { bytes, leave, more, is_empty })
+    }
+
+    fn written(&self, read: crate::Result<Page>, write: Write) -> crate::Result<Result<Got, Problem>> {
+        let page = match read {
+            Err(Error::DatasetNotFound { .. }) if self.cursor.position().is_none_or(|at| at == SyncKey::ZERO) => {
+                nothing()
+            }
+            read => read?,
+        };
+        let Page { more, next, head, .. } = page;
+        let is_empty = page.entries.is_empty();
+        Ok(write(&self.dataset, &page).map(|bytes| Got { bytes, more, is_empty, next, head }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands before every route: who asks, from where, and how long it took.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,18 +21,32 @@ const MAX_URI_BYTES: usize = 16 << 10;
 const OPEN: &[&str] = &["/", "/healthz", "/readyz", "/v1/docs", "/v1/openapi.json", "/v1/socket"];
 const OPEN_BELOW: &str = "/assets/";
 
-/// Lets a request through, with what it may do, or answers why not.
-pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// The guard as a layer.
+pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let next = async |request| Ok::<_, Infallible>(next.run(request).await);
+    guard(&app, request, next).await.unwrap_or_else(|never| match never {})
+}
+
+/// Lets a request through to `next`, with what it may do, or answers why not.
+///
+/// # Errors
+///
+/// Those of `next`.
+pub async fn guard<E>(
+    app: &App,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Result<Response, E>,
+) -> Result<Response, E> {
     let began = Instant::now();
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let response = match admit(&app, &mut request) {
-        Ok(()) => next.run(request).await,
+    let response = match admit(app, &mut request) {
+        Ok(()) => next(request).await?,
         Err(problem) => problem.into_response(),
     };
     let (status, micros) = (response.status().as_u16(), began.elapsed().as_micros() as u64);
     app.counters.answered(status, micros);
     tracing::debug!(%method, path = uri.path(), status, micros, "answered");
-    response
+    Ok(response)
 }
 
 fn admit(app: &App, request: &mut Request) -> Result<(), Problem> {

@@ -1,34 +1,40 @@
 //! Connections: accepted up to a limit, given up when the other side is too slow, ended well when the server stops.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tower::ServiceExt;
 
+use super::api::Routes;
 use super::app::App;
 use super::config::Config;
+use super::problem::Problem;
 use crate::{Error, Result};
 
 /// The largest head of a request (request line and headers), in bytes. What comes in one piece may be twice as large.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4096;
 /// How long connections may take to end when the server stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -41,8 +47,17 @@ pub struct Peer {
     pub slot: Arc<OwnedSemaphorePermit>,
 }
 
+/// Listens, with room for many who come at once.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // An address that a server before this one left may be taken over.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Serves until the server is to stop, and then sees requests under way through.
-pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor>, routes: Arc<Routes>) {
     let slots = Arc::new(Semaphore::new(app.config.connections));
     let mut closing = pin!(app.closing.wait());
     loop {
@@ -59,7 +74,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor
                 continue;
             }
         };
-        tokio::spawn(connection(Arc::clone(&app), stream, peer, tls.clone(), router.clone()));
+        tokio::spawn(connection(Arc::clone(&app), stream, peer, tls.clone(), Arc::clone(&routes)));
     }
     drop(listener);
     // All places are free again when all connections have ended.
@@ -76,39 +91,41 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Resu
     Ok((stream, Peer { address, slot: Arc::new(slot) }))
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>, router: Router) {
+async fn connection(app: Arc<App>, stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>, routes: Arc<Routes>) {
     // A page is written as a whole: nothing to be gained by waiting for more.
     let _ = stream.set_nodelay(true);
     app.counters.connections.fetch_add(1, Ordering::Relaxed);
     match tls {
-        None => http(&app, stream, peer, router).await,
+        None => http(Arc::clone(&app), stream, peer, routes).await,
         // Apart, so that a connection without it does not hold room for it.
-        Some(tls) => Box::pin(https(&app, stream, peer, &tls, router)).await,
+        Some(tls) => Box::pin(https(Arc::clone(&app), stream, peer, &tls, routes)).await,
     }
     app.counters.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
-async fn https(app: &App, stream: TcpStream, peer: Peer, tls: &TlsAcceptor, router: Router) {
+async fn https(app: Arc<App>, stream: TcpStream, peer: Peer, tls: &TlsAcceptor, routes: Arc<Routes>) {
     let address = peer.address;
     match tokio::time::timeout(app.config.patience, tls.accept(stream)).await {
-        Ok(Ok(stream)) => http(app, stream, peer, router).await,
+        Ok(Ok(stream)) => http(app, stream, peer, routes).await,
         Ok(Err(error)) => tracing::debug!(%address, %error, "no TLS"),
         Err(_) => tracing::debug!(%address, "no TLS in time"),
     }
 }
 
-async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: &App, stream: S, peer: Peer, router: Router) {
+async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: Arc<App>, stream: S, peer: Peer, routes: Arc<Routes>) {
+    let closing = app.closing.clone();
     let mut stream = TimeoutWriter::new(stream);
-    stream.set_timeout(Some(app.config.patience));
+    let patience = app.config.patience;
+    stream.set_timeout(Some(patience));
     let address = peer.address;
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
-        router.clone().oneshot(request)
+        answer(Arc::clone(&app), Arc::clone(&routes), request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(app.config.patience)
+        .header_read_timeout(patience)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
@@ -116,7 +133,7 @@ async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: &App, stream: S, 
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = app.closing.wait() => {
+        () = closing.wait() => {
             // The request under way is answered, and then it ends.
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -125,6 +142,16 @@ async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: &App, stream: S, 
     if let Err(error) = ended {
         tracing::debug!(%address, %error, "connection broke off");
     }
+}
+
+/// Answers a request; a panic becomes an answer too.
+async fn answer(
+    app: Arc<App>,
+    routes: Arc<Routes>,
+    request: Request<Body>,
+) -> std::result::Result<Response, Infallible> {
+    let answered = AssertUnwindSafe(routes.answer(&app, request)).catch_unwind().await;
+    Ok(answered.unwrap_or_else(|_| Problem::internal("the server failed at this request").into_response()))
 }
 
 /// TLS as configured, if it is.

@@ -26,7 +26,6 @@ pub use auth::{Scope, hash, hex};
 pub use config::{Config, Settings};
 
 use app::{App, Closing, Counters};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Engine, Error, Result};
@@ -62,13 +61,12 @@ pub fn run(engine: Engine, config: Config, ready: impl FnOnce(SocketAddr, bool))
         closing: Closing::default(),
     });
     let served = runtime.block_on(async {
-        let listener = TcpListener::bind(app.config.listen)
-            .await
+        let listener = listen::bind(app.config.listen)
             .map_err(|source| io(&format!("listen on {}", app.config.listen), source))?;
         let address = listener.local_addr().map_err(|source| io("learn the address", source))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|source| io("listen to signals", source))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|source| io("listen to signals", source))?;
-        let router = api::router(&app);
+        let routes = Arc::new(api::Routes::new(&app));
         let closing = app.closing.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -85,7 +83,7 @@ pub fn run(engine: Engine, config: Config, ready: impl FnOnce(SocketAddr, bool))
         });
         tokio::spawn(keep_tokens(Arc::clone(&app)));
         ready(address, tls.is_some());
-        listen::serve(Arc::clone(&app), listener, tls, router).await;
+        listen::serve(Arc::clone(&app), listener, tls, routes).await;
         Ok(())
     });
     // Reads under way hold the store; they end by themselves.

@@ -5,10 +5,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::app::App;
 use super::gates;
 use super::problem::Problem;
-use crate::{Engine, Entry};
+use crate::{Cursor, Engine, Entry, Limits, Page};
 
 /// About what an entry takes in an answer besides its names and its payload, in bytes.
 const ENTRY_BYTES: usize = 160;
+
+/// What is read in place at most, in bytes of entities and payloads and in entries looked at: it takes about as long as
+/// handing the read to another thread.
+const AT_ONCE_BYTES: usize = 64 << 10;
+const AT_ONCE_ENTRIES: usize = 512;
+/// What such a page may take as an answer.
+const AT_ONCE_WEIGHT: usize = 4 * AT_ONCE_BYTES;
 
 /// The leave to hold what was read until it is sent.
 #[derive(Debug)]
@@ -48,6 +55,47 @@ pub async fn read<T: Send + 'static>(
         // A little more, for what may have come meanwhile.
         bytes = (weight + weight / 8).min(app.gates.most_page_bytes());
     }
+}
+
+/// Reads in place if `at_once` can, and else as [`read`] does.
+///
+/// # Errors
+///
+/// As [`read`].
+pub async fn read_soon<T: Send + 'static>(
+    app: &App,
+    bytes: usize,
+    at_once: impl FnOnce(&Engine) -> Option<crate::Result<T>>,
+    work: impl Fn(&Engine) -> crate::Result<T> + Clone + Send + 'static,
+    weigh: impl Fn(&T) -> usize,
+) -> Result<(crate::Result<T>, Leave), Problem> {
+    let page = app.gates.page(AT_ONCE_WEIGHT).await?;
+    if let Some(found) = at_once(&app.engine) {
+        let weight = found.as_ref().map_or(0, &weigh);
+        if weight <= AT_ONCE_WEIGHT {
+            return Ok((found, Leave { weight, page: gates::fit(page, weight), full_sync: None }));
+        }
+    }
+    drop(page);
+    read(app, bytes, work, weigh).await
+}
+
+/// The page of at most `bytes` that these limits allow, or a first part of it, if that can be read in place.
+pub fn at_once(
+    engine: &Engine,
+    dataset: &[u8],
+    cursor: &Cursor,
+    limits: Limits,
+    bytes: usize,
+) -> Option<crate::Result<Page>> {
+    if !engine.in_memory(cursor).ok()? {
+        return None;
+    }
+    let limits = limits.bytes(bytes.min(AT_ONCE_BYTES)).scan(AT_ONCE_ENTRIES);
+    let read = engine.changes(dataset, cursor, limits);
+    // One entry may be of any size, and is not to be written here.
+    let large = |page: &Page| page.entries.first().is_some_and(|entry| entry.payload_len > AT_ONCE_BYTES);
+    if read.as_ref().is_ok_and(large) { None } else { Some(read) }
 }
 
 /// About how many bytes these entries take in an answer.

@@ -4,7 +4,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::problem::Problem;
-use crate::{Error, SyncKey, Watch};
+use crate::{SyncKey, Watch};
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,6 @@ pub enum Woken {
 pub async fn changed(app: &App, datasets: &[(&[u8], SyncKey)], until: Instant) -> Result<Woken, Problem> {
     // In place: registering looks at what is in memory.
     let watch = app.engine.watch(datasets)?;
-    // One that was deleted before it was watched wakes nobody.
-    let is_gone = |name: &[u8]| matches!(app.engine.stat(name), Err(Error::DatasetNotFound { .. }));
-    if datasets.iter().any(|(name, head)| *head > SyncKey::ZERO && is_gone(name)) {
-        return Ok(Woken::Changed);
-    }
     Ok(woken(app, watch, until).await)
 }
 

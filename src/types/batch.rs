@@ -156,4 +156,6 @@ pub struct Commit {
     pub time_ms: u64,
     /// Whether an earlier commit with the same idempotency id was found, and these are its keys.
     pub repeated: bool,
+    /// How many of the changes were recorded as creates. Of a repeat that is not remembered: 0.
+    pub created: u32,
 }

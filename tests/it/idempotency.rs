@@ -12,6 +12,22 @@ fn batch(payload: &str, id: &str) -> Batch {
     batch
 }
 
+#[test]
+fn a_commit_says_how_many_creates_it_recorded() {
+    let (_dir, engine) = store(small());
+    let mut batch = Batch::new();
+    batch.put("a", "x", "1").put("a", "x", "2").put("b", "x", "1").delete("a", "x").put("a", "x", "3");
+    batch.idempotency_id("id");
+    assert_eq!(engine.append(batch.clone()).expect("a commit").created, 3);
+    assert_eq!(engine.append(batch).expect("a repeat").created, 0);
+    let mut blind = Batch::new();
+    blind.create("a", "x", "4").update("a", "y", "1");
+    assert_eq!(engine.append(blind).expect("a commit").created, 1, "a blind one is taken at its word");
+    let mut update = Batch::new();
+    update.put("a", "x", "5");
+    assert_eq!(engine.append(update).expect("a commit").created, 0);
+}
+
 fn assert_repeat(first: Commit, again: Commit) {
     assert!(again.repeated && !first.repeated);
     assert_eq!((again.first, again.last, again.time_ms), (first.first, first.last, first.time_ms));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use tidelog::{Batch, Durability, Limits, Options, Retention, View};
+use tidelog::{Batch, Cursor, Durability, Limits, Options, Retention, View};
 
 use crate::support::{delete, entries_cap, put, small, store};
 
@@ -62,4 +62,19 @@ fn what_is_recent_is_read_while_it_is_written() {
     });
     ended.send(()).expect("the watchdog listens");
     watchdog.join().expect("it ends");
+}
+
+#[test]
+fn what_is_not_sealed_yet_is_in_memory() {
+    let (_dir, engine) = store(small());
+    let in_memory = |cursor: &Cursor| engine.in_memory(cursor).expect("an answer");
+    assert!(in_memory(&Cursor::START), "all of nothing");
+    let first = put(&engine, "d", "a", "1").last;
+    assert!(in_memory(&Cursor::START) && in_memory(&Cursor::after(first)));
+    engine.seal().expect("a seal");
+    assert!(!in_memory(&Cursor::START) && !in_memory(&Cursor::oldest()));
+    assert!(in_memory(&Cursor::after(first)) && in_memory(&Cursor::head()), "nothing sealed lies behind it");
+    put(&engine, "d", "a", "2");
+    let page = engine.changes("d", &Cursor::after(first), Limits::default()).expect("a page");
+    assert!(in_memory(&Cursor::after(first)) && in_memory(&page.next) && page.entries.len() == 1);
 }

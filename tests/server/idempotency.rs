@@ -9,6 +9,7 @@ fn a_repeat_is_answered_as_the_first_time() {
     let first = server.commit(&text);
     let again = server.commit(&text);
     assert_eq!((&first["repeated"], &again["repeated"]), (&json!(false), &json!(true)));
+    assert_eq!((&first["created"], &again["created"]), (&json!(1), &json!(0)));
     assert_eq!((&first["first"], &first["time"]), (&again["first"], &again["time"]));
     // By the header it is the same id.
     let sent = |id: &str, text: String| server.request("POST", "/v1/commits").header("idempotency-key", id).json(text);

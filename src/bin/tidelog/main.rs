@@ -34,6 +34,11 @@ use args::{Args, Command};
 use failure::{Failure, Outcome};
 use output::Output;
 
+/// Many connections come and go: see Cargo.toml.
+#[cfg(feature = "server")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,

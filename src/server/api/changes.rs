@@ -186,7 +186,7 @@ pub struct Awaited<'a> {
     pub from_start: bool,
 }
 
-/// Reads a page, at once or as soon as there is something in it. While it waits it holds no page, and keeps nobody from
+/// Reads a page, at once or as soon as there is something in it: in place if `at_once` can. While it waits it holds no page, and keeps nobody from
 /// reading from the start.
 ///
 /// # Errors
@@ -196,13 +196,14 @@ pub async fn awaited(
     app: &App,
     access: &Access,
     page: Awaited<'_>,
+    at_once: impl Fn(&Engine) -> Option<crate::Result<Page>>,
     read: impl Fn(&Engine) -> crate::Result<Page> + Clone + Send + 'static,
 ) -> Result<(Page, Leave), Problem> {
     let mut full = if page.from_start { Some(app.gates.full_sync()?) } else { None };
     let mut place = None;
     loop {
         let weigh = |found: &Page| reading::weigh(page.dataset, &found.entries);
-        let (found, mut leave) = reading::read(app, page.bytes, read.clone(), weigh).await?;
+        let (found, mut leave) = reading::read_soon(app, page.bytes, &at_once, read.clone(), weigh).await?;
         let last = page.until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let head = match found {
             Ok(found) if last || found.more || !found.entries.is_empty() => {
@@ -226,6 +227,16 @@ pub async fn awaited(
             changed(app, &[(page.dataset, head)], until).await?;
         }
     }
+}
+
+/// Moves a wait on to where its last read found nothing.
+fn went_on(read: crate::Result<Page>, from: &mut Cursor) -> crate::Result<Page> {
+    match &read {
+        Ok(page) if page.entries.is_empty() && !page.more => *from = page.next,
+        Err(Error::DatasetNotFound { .. }) if from.position().is_none() => *from = Cursor::START,
+        _ => {}
+    }
+    read
 }
 
 /// What changed in a dataset since a cursor
@@ -257,20 +268,21 @@ async fn changes(
     let cursor = position(since.since.as_deref(), since.since_time).map_err(restart)?;
     let bytes = page_bytes(&app, since.bytes);
     let page = Awaited { dataset: &dataset, bytes, until, from_start: cursor.position() == Some(SyncKey::ZERO) };
-    let name = dataset.clone();
+    let (name, entries) = (dataset.clone(), list_limit(since.limit)?);
     // A wait goes on from where it began: `head` is another place later on. In a dataset that does not exist yet
     // everything is to come.
     let from = Arc::new(Mutex::new(cursor));
-    let read = move |engine: &Engine| {
+    let waited = Arc::clone(&from);
+    let at_once = |engine: &Engine| {
         let mut from = from.lock();
-        let read = engine.changes(&name, &from, limits);
-        match &read {
-            Ok(page) if page.entries.is_empty() && !page.more => *from = page.next,
-            Err(Error::DatasetNotFound { .. }) if from.position().is_none() => *from = Cursor::START,
-            _ => {}
-        }
-        read
+        let read = reading::at_once(engine, &dataset, &from, limits, bytes)?;
+        let is_part = |page: &Page| page.more && page.entries.len() < entries;
+        if read.as_ref().is_ok_and(is_part) { None } else { Some(went_on(read, &mut from)) }
     };
-    let (page, leave) = awaited(&app, &access, page, read).await.map_err(restart)?;
+    let read = move |engine: &Engine| {
+        let mut from = waited.lock();
+        went_on(engine.changes(&name, &from, limits), &mut from)
+    };
+    let (page, leave) = awaited(&app, &access, page, at_once, read).await.map_err(restart)?;
     Answer::page(format, &ChangesBody::new(&dataset, &page), leave)
 }

@@ -63,6 +63,8 @@ pub struct CommitBody {
     time: u64,
     /// Whether it was there already, by its idempotency id
     repeated: bool,
+    /// How many changes were recorded as creates; 0 of a repeat, of which that is not remembered
+    created: u32,
 }
 
 impl From<Commit> for CommitBody {
@@ -72,6 +74,7 @@ impl From<Commit> for CommitBody {
             last: commit.last.to_string(),
             time: commit.time_ms,
             repeated: commit.repeated,
+            created: commit.created,
         }
     }
 }
@@ -94,7 +97,7 @@ pub fn check(access: &Access, batch: &Batch) -> Result<(), Problem> {
 }
 
 /// Most changes of a batch that is handed in on the spot.
-const IN_PLACE: usize = 64;
+pub const IN_PLACE: usize = 64;
 
 /// Hands a batch in and waits for its outcome; no thread is held meanwhile.
 ///

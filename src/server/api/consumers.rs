@@ -74,7 +74,7 @@ async fn fetch(
     let page = Awaited { dataset: &dataset, bytes: page_bytes(&app, fetch.bytes), until, from_start: false };
     let name = dataset.clone();
     let read = move |engine: &Engine| engine.consumer_fetch(&consumer, &name, limits);
-    let (page, leave) = awaited(&app, &access, page, read)
+    let (page, leave) = awaited(&app, &access, page, |_| None, read)
         .await
         .map_err(|problem| problem.restart_at(&restart(&dataset, "changes", fetch.view)))?;
     Answer::page(format, &ChangesBody::new(&dataset, &page), leave)

@@ -230,9 +230,10 @@ async fn is_new(app: &App, change: &Change, commit: &Commit) -> bool {
     match change.expect {
         Some(Expect::Absent) => return true,
         Some(_) => return false,
+        None if !commit.repeated => return commit.created > 0,
         None => {}
     }
-    // The commit's own entry tells, unless retention has taken it: a repeat may come late.
+    // The first commit's own entry tells, unless retention has taken it.
     let (dataset, key) = (change.dataset.clone(), commit.first);
     let below = SyncKey::new(key.get().saturating_add(1));
     let limits = Limits::entries(1).without_payloads();

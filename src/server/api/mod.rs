@@ -24,10 +24,11 @@ mod timelines;
 
 use std::sync::Arc;
 
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
 use axum::{Router, middleware};
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -39,8 +40,44 @@ use super::app::App;
 use super::guard;
 use super::problem::Problem;
 
-/// All routes, with what stands before them.
-pub fn router(app: &Arc<App>) -> Router {
+/// All routes, twice: most requests need nothing of what a browser's page or a compressed body does, and each layer costs
+/// a request about as much as reading its head.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    plain: Router,
+    layered: Router,
+    /// Whether pages of other origins may call: then every answer tells caches so.
+    cors: bool,
+}
+
+impl Routes {
+    /// The routes of this server.
+    pub fn new(app: &Arc<App>) -> Routes {
+        let plain = routes().with_state(Arc::clone(app));
+        let layered = plain.clone().layer(
+            ServiceBuilder::new()
+                .layer(cors(app))
+                .layer(middleware::from_fn_with_state(Arc::clone(app), guard::layer))
+                .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(Untagged)))
+                // What it does not know is refused by who reads the body.
+                .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true)),
+        );
+        Routes { plain, layered, cors: !app.config.cors_origins.is_empty() }
+    }
+
+    /// Answers a request.
+    pub async fn answer(&self, app: &App, request: Request) -> Response {
+        const LAYERED: [HeaderName; 3] = [header::ORIGIN, header::ACCEPT_ENCODING, header::CONTENT_ENCODING];
+        let headers = request.headers();
+        let answered = match self.cors || LAYERED.iter().any(|name| headers.contains_key(name)) {
+            true => self.layered.clone().oneshot(request).await,
+            false => guard::guard(app, request, |request| self.plain.clone().oneshot(request)).await,
+        };
+        answered.unwrap_or_else(|never| match never {})
+    }
+}
+
+fn routes() -> Router<Arc<App>> {
     let (router, document) = OpenApiRouter::with_openapi(document::Document::openapi())
         .merge(changes::routes())
         .merge(events::routes())
@@ -67,18 +104,6 @@ pub fn router(app: &Arc<App>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
-        .layer(
-            ServiceBuilder::new()
-                .layer(cors(app))
-                .layer(CatchPanicLayer::custom(|_| {
-                    axum::response::IntoResponse::into_response(Problem::internal("the server failed at this request"))
-                }))
-                .layer(middleware::from_fn_with_state(Arc::clone(app), guard::guard))
-                .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(Untagged)))
-                // What it does not know is refused by who reads the body.
-                .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true)),
-        )
-        .with_state(Arc::clone(app))
 }
 
 /// A strong tag is of the bytes as they are: such an answer is not compressed.

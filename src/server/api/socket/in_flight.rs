@@ -11,9 +11,10 @@ use futures_util::stream::FuturesUnordered;
 
 use super::maybe;
 use super::messages::Ref;
+use crate::server::api::commits::IN_PLACE;
 use crate::server::app::App;
 use crate::server::problem::Problem;
-use crate::{Batch, Commit, Durability, Receipt};
+use crate::{Batch, Commit, Durability, Engine, Receipt};
 
 /// Most commits of a socket that may be under way: no message is read beyond.
 pub const MAX_IN_FLIGHT: usize = 256;
@@ -83,7 +84,12 @@ impl InFlight {
                 return self.ended(reference, bytes, Err(of));
             }
             if self.handing_in.is_none() && !self.waiting.is_empty() {
-                self.handing_in = Some(Box::pin(hand_in(Arc::clone(app), std::mem::take(&mut self.waiting))));
+                let waiting = std::mem::take(&mut self.waiting);
+                if waiting.iter().map(|asked| asked.of.len()).sum::<usize>() <= IN_PLACE {
+                    self.handed_in(hand_in(&app.engine, waiting));
+                    continue;
+                }
+                self.handing_in = Some(Box::pin(hand_in_elsewhere(Arc::clone(app), waiting)));
             }
             tokio::select! {
                 biased;
@@ -92,13 +98,17 @@ impl InFlight {
                 }
                 handed_in = maybe(&mut self.handing_in) => {
                     self.handing_in = None;
-                    for Asked { of, reference, bytes } in handed_in {
-                        match of {
-                            Ok(of) => self.flying.push(Flying(Asked { of, reference, bytes })),
-                            Err(of) => self.refused.push(Asked { of, reference, bytes }),
-                        }
-                    }
+                    self.handed_in(handed_in);
                 }
+            }
+        }
+    }
+
+    fn handed_in(&mut self, handed_in: HandedIn) {
+        for Asked { of, reference, bytes } in handed_in {
+            match of {
+                Ok(of) => self.flying.push(Flying(Asked { of, reference, bytes })),
+                Err(of) => self.refused.push(Asked { of, reference, bytes }),
             }
         }
     }
@@ -110,17 +120,19 @@ impl InFlight {
     }
 }
 
-/// Hands commits in, one after the other, where it holds up nobody: what they depend on may have to be looked up.
-async fn hand_in(app: Arc<App>, waiting: Vec<Asked<Batch>>) -> HandedIn {
-    let engine = app.engine.clone();
-    let work = move || {
-        let hand_in = |Asked { of, reference, bytes }| {
-            let receipt = engine.submit(of, Durability::Synced).map_err(Problem::from);
-            Asked { of: receipt, reference, bytes }
-        };
-        waiting.into_iter().map(hand_in).collect()
+/// Hands commits in, one after the other.
+fn hand_in(engine: &Engine, waiting: Vec<Asked<Batch>>) -> HandedIn {
+    let hand_in = |Asked { of, reference, bytes }| {
+        let receipt = engine.submit(of, Durability::Synced).map_err(Problem::from);
+        Asked { of: receipt, reference, bytes }
     };
-    match tokio::task::spawn_blocking(work).await {
+    waiting.into_iter().map(hand_in).collect()
+}
+
+/// The same where it holds up nobody: what many changes depend on may take a while to be looked up.
+async fn hand_in_elsewhere(app: Arc<App>, waiting: Vec<Asked<Batch>>) -> HandedIn {
+    let engine = app.engine.clone();
+    match tokio::task::spawn_blocking(move || hand_in(&engine, waiting)).await {
         Ok(handed_in) => handed_in,
         // The socket ends with it: nobody waits for an answer that cannot come.
         Err(broken) => match broken.try_into_panic() {

@@ -1,9 +1,10 @@
 //! Who may do what: bearer tokens, kept as hashes in a file that is read again when it changes.
 
+mod file;
+
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -14,7 +15,8 @@ use subtle::ConstantTimeEq;
 
 use super::gates::Client;
 use super::problem::Problem;
-use crate::{Error, Result};
+use crate::Result;
+use file::{Stamp, is_fresh, read, stamp};
 
 /// What a token may do. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,7 +117,7 @@ impl<S: Sync> FromRequestParts<S> for Access {
 #[derive(Debug)]
 pub struct Tokens {
     file: Option<PathBuf>,
-    grants: RwLock<(Option<SystemTime>, Arc<[Grant]>)>,
+    grants: RwLock<(Option<Stamp>, Arc<[Grant]>)>,
 }
 
 impl Tokens {
@@ -123,7 +125,7 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] with the line that is wrong.
+    /// [`crate::Error::Invalid`] with the line that is wrong.
     pub fn load(file: Option<PathBuf>) -> Result<Tokens> {
         let grants = match &file {
             Some(file) => read(file)?,
@@ -137,11 +139,12 @@ impl Tokens {
         self.file.is_some()
     }
 
-    /// Reads the file again if it has changed. What cannot be read changes nothing, and is said.
+    /// Reads the file again if it has changed. What cannot be read changes nothing, and is said. What changed a moment ago
+    /// is left to the next time: somebody may be about to write the rest of it.
     pub fn reload(&self) {
         let Some(file) = &self.file else { return };
-        let changed = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
-        if changed.is_some() && changed == self.grants.read().0 {
+        let changed = stamp(file);
+        if changed.is_some() && changed == self.grants.read().0 || changed.is_some_and(is_fresh) {
             return;
         }
         match read(file) {
@@ -214,39 +217,11 @@ pub fn hex(hash: &[u8]) -> String {
     })
 }
 
-fn read(file: &Path) -> Result<(Option<SystemTime>, Arc<[Grant]>)> {
-    let wrong = |what: String| Error::Invalid { what: format!("the tokens in {}: {what}", file.display()) };
-    // Before the text: what is written in between is read again.
-    let modified = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let mut grants = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let grant = grant(line).ok_or_else(|| {
-            wrong(format!("line {}: write `SHA256 read|write|admin [PREFIX]`, with the hash in hex", number + 1))
-        })?;
-        grants.push(grant);
-    }
-    Ok((modified, grants.into()))
-}
-
-fn grant(line: &str) -> Option<Grant> {
-    let mut parts = line.splitn(3, ' ');
-    let (token, scope, prefix) = (parts.next()?, parts.next()?, parts.next().unwrap_or_default());
-    let mut hash = [0; 32];
-    if token.len() != 64 || !token.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(token.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(Grant { token: hash, scope: Scope::named(scope)?, prefix: prefix.as_bytes().to_vec() })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn tokens(text: &str) -> (tempfile::TempDir, Tokens) {
@@ -286,11 +261,23 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named() {
-        let dir = tempfile::tempdir().unwrap();
+    fn what_changed_a_moment_ago_is_left_to_the_next_time() {
+        let (dir, tokens) = tokens(&format!("{} read\n", hex(&hash("one"))));
         let file = dir.path().join("tokens");
-        std::fs::write(&file, "\nabc read\n").unwrap();
-        assert!(Tokens::load(Some(file)).unwrap_err().to_string().contains("line 2"));
+        // Between emptying a file and writing it there is nothing in it.
+        std::fs::write(&file, "").unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(SystemTime::now()).unwrap();
+        tokens.reload();
+        assert!(tokens.access_of("one").is_ok());
+        long_ago(&file);
+        tokens.reload();
+        assert_eq!(tokens.access_of("one").unwrap_err().kind(), "unauthorized");
+    }
+
+    /// As if the file had been left alone for a while.
+    fn long_ago(file: &Path) {
+        let then = SystemTime::now() - Duration::from_secs(60);
+        std::fs::File::options().write(true).open(file).unwrap().set_modified(then).unwrap();
     }
 
     #[test]
@@ -300,7 +287,7 @@ mod tests {
         let file = dir.path().join("tokens");
         std::fs::write(&file, "").unwrap();
         // Some file systems count time in steps.
-        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        let later = SystemTime::now() + Duration::from_secs(5);
         std::fs::File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
         tokens.reload();
         assert_eq!(tokens.access_of("one").unwrap_err().kind(), "unauthorized");

@@ -48,7 +48,7 @@ pub struct Settings {
     /// The largest body of a request, in bytes [default: 16 MiB]
     #[arg(long, env = "TIDELOG_BODY_BYTES", value_name = "BYTES")]
     pub body_bytes: Option<usize>,
-    /// How much memory bodies on their way in may take together, in bytes [default: 64 MiB]
+    /// How much memory bodies, and what they are made into, may take together, in bytes [default: 64 MiB]
     #[arg(long, env = "TIDELOG_BODY_MEMORY", value_name = "BYTES")]
     pub body_memory: Option<usize>,
     /// The largest page of an answer, in bytes [default: 4 MiB]

@@ -1,8 +1,11 @@
 //! What a request says: names in its path, its query, its body. Everything here may be hostile.
 
+mod at_most;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Query, Request};
@@ -13,11 +16,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::Format;
 use super::app::App;
 use super::problem::Problem;
 use crate::json;
+pub use at_most::AtMost;
 
 /// The names in the path, in their order: percent-encoded bytes, which need not be UTF-8 (axum's own extractor insists on
 /// that).
@@ -75,9 +80,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// The body as a struct, from JSON or CBOR.
+/// The body as a struct, from JSON or CBOR, and the leave to hold it: keep that for as long as the struct, or what was
+/// made of it.
 #[derive(Debug)]
-pub struct Given<T>(pub T);
+pub struct Given<T>(pub T, pub Held);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Given<T> {
     type Rejection = Problem;
@@ -85,12 +91,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Given<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Given<T>, Problem> {
         let format = Format::of_content(request.headers())?;
         let body = body(request, app).await?;
-        match format {
-            Format::Json => {
-                serde_json::from_slice(&body.bytes).map(|Object(value)| Given(value)).map_err(|e| unreadable(&e))
-            }
-            Format::Cbor => from_cbor(&body.bytes).map(|Object(value)| Given(value)),
-        }
+        let Object(value) = match format {
+            Format::Json => serde_json::from_slice(&body.bytes).map_err(|e| unreadable(&e))?,
+            Format::Cbor => from_cbor(&body.bytes)?,
+        };
+        Ok(Given(value, body.held))
     }
 }
 
@@ -143,8 +148,36 @@ pub struct Whole {
     /// What was sent, decompressed.
     pub bytes: Bytes,
     /// Keep this for as long as the bytes, or what was made of them.
-    pub _held: Option<OwnedSemaphorePermit>,
+    pub held: Held,
 }
+
+/// The leave to hold a body in memory, or what was made of it.
+#[derive(Debug, Default)]
+pub struct Held {
+    bytes: usize,
+    leave: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// Leave for so many bytes more.
+    ///
+    /// # Errors
+    ///
+    /// `busy`.
+    pub fn more(&mut self, app: &App, bytes: usize) -> Result<(), Problem> {
+        app.gates.body(self.bytes + bytes, &mut self.leave)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// For how many bytes it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// The slowest that a body may come on the whole, in bytes a second. A pause is allowed, as long as the server's patience.
+const LEAST_RATE: f64 = 16_384.0;
 
 /// The whole body, within the server's limits. Its size is counted as it comes, and as it is after decompression.
 ///
@@ -163,9 +196,12 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
         .header(header::ACCEPT_ENCODING, "gzip, zstd"));
     }
     let mut body = request.into_body();
-    let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), None);
+    let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), Held::default());
+    let (began, patience) = (Instant::now(), app.config.patience);
     loop {
-        let frame = match tokio::time::timeout(app.config.patience, body.frame()).await {
+        // Byte by byte it would never end, each of them being in time.
+        let deadline = began + patience + Duration::from_secs_f64(held.bytes() as f64 / LEAST_RATE);
+        let frame = match timeout_at(deadline.min(Instant::now() + patience), body.frame()).await {
             Ok(Some(frame)) => frame.map_err(|e| Problem::invalid(format!("the body did not arrive: {e}")))?,
             Ok(None) => break,
             Err(_) => {
@@ -173,15 +209,14 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
             }
         };
         let Ok(data) = frame.into_data() else { continue };
-        let size = all.len().max(first.len()) + data.len();
-        if size > app.config.body_bytes {
+        if held.bytes() + data.len() > app.config.body_bytes {
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
                 format!("the body is larger than {} bytes; send less at once", app.config.body_bytes),
             ));
         }
-        app.gates.body(size, &mut held)?;
+        held.more(app, data.len())?;
         // Most bodies come in one piece, and that is not copied.
         match first.is_empty() && all.is_empty() {
             true => first = data,
@@ -193,7 +228,7 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
             }
         }
     }
-    Ok(Whole { bytes: if all.is_empty() { first } else { all.into() }, _held: held })
+    Ok(Whole { bytes: if all.is_empty() { first } else { all.into() }, held })
 }
 
 /// The path of a dataset, or of what stands below it, as a reference that can be followed.

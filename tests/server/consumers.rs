@@ -65,3 +65,33 @@ fn what_cannot_be_fetched_or_acknowledged_is_refused() {
     server.request("DELETE", "/v1/consumers/c").answer().problem(400, "invalid");
     assert_eq!(server.post("/v1/consumers/c/fetch", r#"{"dataset_base64":"ZA=="}"#).ok()["entries"][0]["key"], "1");
 }
+
+#[test]
+fn the_list_goes_on_where_a_page_ended() {
+    let server = Server::start();
+    server.commit(put("a", "e", "1"));
+    server.commit(r#"{"dataset_base64":"/w==","op":"put","entity":"e","payload":1}"#);
+    let long = "c".repeat(255);
+    for consumer in ["a", "a b", "\u{e9}", &long] {
+        let name: String = consumer.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        server.post(&format!("/v1/consumers/{name}/fetch"), r#"{"dataset":"a"}"#).ok();
+        server.post(&format!("/v1/consumers/{name}/fetch"), r#"{"dataset_base64":"/w=="}"#).ok();
+    }
+    let all = server.get("/v1/consumers").ok();
+    assert_eq!((all["consumers"].as_array().map(Vec::len), &all["page"]), (Some(8), &json!({"more": false})));
+    for limit in [1, 3, 8] {
+        let (mut paged, mut target) = (Vec::new(), format!("/v1/consumers?limit={limit}"));
+        loop {
+            let page = server.get(&target).ok();
+            paged.extend(page["consumers"].as_array().expect("a list").iter().cloned());
+            let Some(after) = page["page"]["after"].as_str() else { break };
+            assert_eq!(page["page"]["more"], true);
+            target = format!("/v1/consumers?limit={limit}&after={after}");
+        }
+        assert_eq!(json!(paged), all["consumers"], "by {limit}");
+    }
+    for wrong in ["", "a", "AA", "AAX", "%FF", "_____w"] {
+        server.get(&format!("/v1/consumers?after={wrong}")).problem(400, "invalid");
+    }
+    server.get("/v1/consumers?after=AAA").ok();
+}

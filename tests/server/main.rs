@@ -1,6 +1,7 @@
 //! The server as its clients see it: the real binary, spoken to over a socket.
 
 mod access;
+mod bodies;
 mod cbor;
 mod commits;
 mod consumers;
@@ -8,6 +9,7 @@ mod crowds;
 mod datasets;
 mod etags;
 mod figures;
+mod groups;
 mod history;
 mod idempotency;
 mod limits;

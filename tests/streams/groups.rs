@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, texts};
@@ -388,4 +390,80 @@ fn after_a_restore_a_device_of_the_lost_history_begins_anew() {
         device.catch_up(&server, 100);
         assert_eq!(device.copy, state(&server, &["a", "b"]), "{}", device.name);
     }
+}
+
+#[test]
+fn an_ack_is_one_that_was_given_here_also_before_a_restart() {
+    let mut server = Server::start(&[]);
+    for n in 0..20 {
+        server.write("a", &format!("e{n}"), "1");
+    }
+    group(&server, &["a"]);
+    let mut device = Device::new("d");
+    let first = device.ask(&server, 10, 0.0);
+    device.apply(&first);
+    device.keep(&first);
+    let ack = device.ack.clone().unwrap();
+    // What anybody could compute: the same, or another place, with a checksum over what is known to all.
+    let bytes = URL_SAFE_NO_PAD.decode(&ack[1..]).unwrap();
+    for code in [4, 16] {
+        let body = &bytes[..bytes.len() - code];
+        let mut hasher = crc32fast::Hasher::new();
+        for part in [&b"g"[..], b"d", body] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let forged = [body, &hasher.finalize().to_le_bytes()].concat();
+        let forged = format!("a{}", URL_SAFE_NO_PAD.encode(forged));
+        ask(&server, "d", Some(&forged), 10, 0.0).problem(400, "invalid");
+    }
+    // Another server with the same in it.
+    let other = Server::start(&[]);
+    for n in 0..20 {
+        other.write("a", &format!("e{n}"), "1");
+    }
+    group(&other, &["a"]);
+    ask(&other, "d", Some(&ack), 10, 0.0).problem(400, "invalid");
+    server.stop();
+    server.start_again(&[]);
+    assert_eq!(statuses(&device.ask(&server, 100, 0.0)), [("a", "page")], "it goes on from there");
+    device.catch_up(&server, 100);
+    assert_eq!(device.copy, state(&server, &["a"]));
+}
+
+#[test]
+fn the_device_that_moved_longest_ago_is_forgotten_when_there_are_too_many() {
+    let server = Server::start(&[]);
+    server.write("a", "e", "1");
+    group(&server, &["a"]);
+    let acks = |name: &str| {
+        let mut device = Device::new(name);
+        device.catch_up(&server, 10);
+        device
+    };
+    let (first, second) = (acks("first"), acks("second"));
+    let many = |from: usize, to: usize| {
+        std::thread::scope(|scope| {
+            for part in 0..8 {
+                scope.spawn(move || {
+                    for n in (from..to).filter(|n| n % 8 == part) {
+                        acks(&format!("d{n}"));
+                    }
+                });
+            }
+        });
+    };
+    many(0, 1022);
+    let is_known = |device: &Device| device.ask(&server, 10, 0.0)["datasets"] == json!([]);
+    assert!([&first, &second].into_iter().all(|device| is_known(&Device { ack: None, ..device.clone() })));
+    // Who moves on stays.
+    server.write("a", "f", "1");
+    let mut first = first;
+    first.catch_up(&server, 10);
+    acks("new");
+    first.ack = None;
+    assert!(is_known(&first));
+    let answer = Device::new("second").ask(&server, 10, 0.0);
+    assert_eq!(statuses(&answer), [("a", "reset")]);
+    assert!(is_known(&Device::new("new")));
 }

@@ -99,7 +99,7 @@ fn the_pages_ask_for_a_token_where_one_is_needed() {
     let made: serde_json::Value = serde_json::from_slice(&made.expect("the binary starts").stdout).expect("JSON");
     let made = |field: &str| made["token"][field].as_str().expect("a text").to_owned();
     let tokens = dir.path().join("tokens");
-    std::fs::write(&tokens, made("line")).expect("a file can be written");
+    std::fs::write(&tokens, made("line") + "\n").expect("a file can be written");
     let (_server, url) = serve(dir.path(), &["--tokens", tokens.to_str().expect("a plain path")]);
     node("page.test.mjs", &[("TIDELOG_URL", &url), ("TIDELOG_TOKEN", &made("token"))]);
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -65,13 +67,15 @@ async fn fetch(
     access: Access,
     Names([consumer]): Names<1>,
     format: Format,
-    Given(fetch): Given<Fetch>,
+    Given(fetch, held): Given<Fetch>,
 ) -> Result<Answer, Problem> {
     let (consumer, dataset) = (named(consumer)?, dataset_of(fetch.dataset, fetch.dataset_base64.as_deref())?);
     access.check(Scope::Write, &dataset)?;
     let limits = limits(&app, fetch.limit, fetch.bytes, fetch.view, None)?;
     let until = until(&app, fetch.wait)?;
     let page = Awaited { dataset: &dataset, bytes: page_bytes(&app, fetch.bytes), until, from_start: false };
+    // The names are of bounded length, or the first look refuses them.
+    drop(held);
     let name = dataset.clone();
     let read = move |engine: &Engine| engine.consumer_fetch(&consumer, &name, limits);
     let (page, leave) = awaited(&app, &access, page, |_| None, read)
@@ -112,7 +116,7 @@ async fn ack(
     access: Access,
     Names([consumer]): Names<1>,
     format: Format,
-    Given(ack): Given<Ack>,
+    Given(ack, _held): Given<Ack>,
 ) -> Result<Answer, Problem> {
     let (consumer, dataset) = (named(consumer)?, dataset_of(ack.dataset, ack.dataset_base64.as_deref())?);
     access.check(Scope::Write, &dataset)?;
@@ -129,6 +133,8 @@ struct Some {
     /// At most this many [default: 1000]
     #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
+    /// Those behind this place: an earlier page's `after`
+    after: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,16 +154,42 @@ struct ConsumersBody<'a> {
 )]
 async fn list(app: Shared, access: Access, Asked(some): Asked<Some>, format: Format) -> Result<Answer, Problem> {
     let limit = list_limit(some.limit)?;
+    let after = some.after.as_deref().map(of_place).transpose()?;
     let shown = move |consumer: &Consumer| consumer.dataset.first() != Some(&0) && access.reads(&consumer.dataset);
-    let found = app.run(move |engine| consumers(engine, limit + 1, shown)).await?;
+    let found = app.run(move |engine| consumers(engine, after, limit + 1, shown)).await?;
+    let page = match found.get(limit - 1) {
+        Some(last) if found.len() > limit => ListPage::after(place(last).as_bytes()),
+        _ => ListPage::end(false),
+    };
     let consumers = found.iter().take(limit).map(json::consumer).collect();
-    Answer::new(format, &ConsumersBody { consumers, page: ListPage::end(found.len() > limit) })
+    Answer::new(format, &ConsumersBody { consumers, page })
 }
 
-/// The first consumers that are to be shown.
-fn consumers(engine: &Engine, limit: usize, shown: impl Fn(&Consumer) -> bool) -> crate::Result<Vec<Consumer>> {
+/// A consumer's place in the list, as text: its name behind the length of that, and its dataset.
+fn place(consumer: &Consumer) -> String {
+    let name = consumer.name.as_bytes();
+    URL_SAFE_NO_PAD.encode([&(name.len() as u16).to_be_bytes(), name, &consumer.dataset].concat())
+}
+
+/// The place that a text names. Nobody need be there any more.
+fn of_place(text: &str) -> Result<(String, Vec<u8>), Problem> {
+    let read = |text: &str| {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (len, rest) = bytes.split_first_chunk()?;
+        let (name, dataset) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+        Some((String::from_utf8(name.to_vec()).ok()?, dataset.to_vec()))
+    };
+    read(text).ok_or_else(|| Problem::invalid("`after` is no place in this list; take it from an earlier page"))
+}
+
+/// The next consumers that are to be shown.
+fn consumers(
+    engine: &Engine,
+    mut after: Option<(String, Vec<u8>)>,
+    limit: usize,
+    shown: impl Fn(&Consumer) -> bool,
+) -> crate::Result<Vec<Consumer>> {
     let mut found: Vec<Consumer> = Vec::new();
-    let mut after: Option<(String, Vec<u8>)> = None;
     loop {
         let from = after.as_ref().map(|(name, dataset)| (name.as_str(), dataset.as_slice()));
         let some = engine.consumers(from, STEP)?;

@@ -220,7 +220,7 @@ async fn patch(
     access: Access,
     Names([dataset]): Names<1>,
     format: Format,
-    Given(patch): Given<Patch>,
+    Given(patch, _held): Given<Patch>,
 ) -> Result<Answer, Problem> {
     public(&dataset)?;
     access.check(Scope::Admin, &dataset)?;

@@ -13,7 +13,7 @@ use crate::json::{self, EntryBody, ListPage, NameGiven};
 use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::{Asked, Given, Names, public};
+use crate::server::extract::{Asked, AtMost, Given, Names, public};
 use crate::server::problem::Problem;
 use crate::server::reading;
 use crate::{Cursor, Entry, Limits};
@@ -76,7 +76,7 @@ async fn history(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    entities: Vec<NameGiven>,
+    entities: AtMost<NameGiven, MAX_PAGE_ENTRIES>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,15 +99,12 @@ async fn get_many(
     access: Access,
     Names([dataset]): Names<1>,
     format: Format,
-    Given(wanted): Given<Wanted>,
+    Given(wanted, _held): Given<Wanted>,
 ) -> Result<Answer, Problem> {
     public(&dataset)?;
     access.check(Scope::Read, &dataset)?;
-    if wanted.entities.len() > MAX_PAGE_ENTRIES {
-        return Err(Problem::invalid(format!("at most {MAX_PAGE_ENTRIES} entities are given at once")));
-    }
     let bytes = page_bytes(&app, None);
-    let (name, entities) = (dataset.clone(), Arc::new(wanted.entities));
+    let (name, entities) = (dataset.clone(), Arc::new(wanted.entities.0));
     let read = move |engine: &crate::Engine| {
         let entities: Vec<&[u8]> = entities.iter().map(|entity| &entity.0[..]).collect();
         engine.get_many_within(&name, &entities, bytes)

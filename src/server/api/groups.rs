@@ -2,6 +2,7 @@
 
 mod ack;
 mod codec;
+mod key;
 mod members;
 mod position;
 mod sync;
@@ -20,11 +21,11 @@ use crate::json::{self, encode_base64};
 use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::{Given, Names, header_text};
+use crate::server::extract::{AtMost, Given, Names, header_text};
 use crate::server::problem::Problem;
 use crate::server::tags::{self, tag};
 use crate::{Durability, Error, Expect};
-use members::Members;
+use members::{MAX_MEMBERS, Members};
 
 /// How often a change is tried again that another one came before.
 const TRIES: usize = 16;
@@ -39,7 +40,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 struct GroupRequest {
     /// Names of datasets, each as text or as `{"base64":".."}`
     #[schema(value_type = Vec<NameGiven>, max_items = 4096)]
-    datasets: Vec<json::NameGiven>,
+    datasets: AtMost<json::NameGiven, MAX_MEMBERS>,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,20 +127,20 @@ async fn put_group(
     Names([group]): Names<1>,
     headers: HeaderMap,
     format: Format,
-    Given(given): Given<GroupRequest>,
+    Given(given, _held): Given<GroupRequest>,
 ) -> Result<Response, Problem> {
     members::check_name(&group)?;
     let if_match = header_text(&headers, header::IF_MATCH)?;
     let if_none_match = header_text(&headers, header::IF_NONE_MATCH)?;
     let expected = tags::wanted(if_match.as_deref(), if_none_match.as_deref())?;
-    let names = Arc::new(members::listed(given.datasets.into_iter().map(|name| name.0))?);
-    names.iter().try_for_each(|name| access.check(Scope::Write, name))?;
+    let names = Arc::new(members::listed(given.datasets.0.into_iter().map(|name| name.0))?);
+    members::check_listed(&names, &access)?;
     for _ in 0..TRIES {
         let (group, wanted, access) = (group.clone(), Arc::clone(&names), access.clone());
         let (found, receipt) = app
             .run(move |engine| {
                 let found = Members::load(engine, &group)?;
-                if let Err(refused) = may_change(found.as_ref(), &wanted, &access, expected) {
+                if let Err(refused) = may_change(found.as_ref(), &access, expected) {
                     return Ok(Err(refused));
                 }
                 let batch = members::change(&group, found.as_ref(), &wanted);
@@ -165,13 +166,12 @@ async fn put_group(
     Err(Problem::busy("this group is being changed by many at once"))
 }
 
-/// Whether what was found may be made `names`: also a member that is to leave must be the client's to write.
-fn may_change(
-    found: Option<&Members>,
-    names: &std::collections::BTreeSet<Vec<u8>>,
-    access: &Access,
-    expected: Option<Expect>,
-) -> Result<(), Problem> {
+/// Whether what was found may be changed: every member must be the client's to write, also one that is to leave. Who may
+/// not is not told either whether the list is the one expected.
+fn may_change(found: Option<&Members>, access: &Access, expected: Option<Expect>) -> Result<(), Problem> {
+    if let Some(found) = found {
+        found.check(access, Scope::Write)?;
+    }
     let current = found.map(|found| found.tag);
     let holds = match expected {
         None => true,
@@ -179,15 +179,14 @@ fn may_change(
         Some(Expect::Present) => current.is_some(),
         Some(Expect::At(key)) => current == Some(key),
     };
-    if !holds {
-        let refused = Problem::new(StatusCode::PRECONDITION_FAILED, "conflict", "the list is another one by now");
-        return Err(match current {
-            Some(current) => refused.header(header::ETAG, tag(current).to_str().unwrap_or_default()),
-            None => refused,
-        });
+    if holds {
+        return Ok(());
     }
-    let leaving = found.iter().flat_map(|found| &found.members).filter(|(_, dataset)| !names.contains(dataset));
-    leaving.into_iter().try_for_each(|(_, dataset)| access.check(Scope::Write, dataset))
+    let refused = Problem::new(StatusCode::PRECONDITION_FAILED, "conflict", "the list is another one by now");
+    Err(match current {
+        Some(current) => refused.header(header::ETAG, tag(current).to_str().unwrap_or_default()),
+        None => refused,
+    })
 }
 
 fn no_group() -> Problem {

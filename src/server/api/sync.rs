@@ -14,7 +14,7 @@ use crate::json::{self, DatasetBody};
 use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::{Given, dataset_of};
+use crate::server::extract::{AtMost, Given, Held, dataset_of};
 use crate::server::problem::{Problem, ProblemBody};
 use crate::server::reading;
 use crate::server::wait::woken;
@@ -24,15 +24,22 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(sync))
 }
 
+/// Most datasets of a request: as many as the engine reads in one call.
+const MAX_DATASETS: usize = 65_536;
 /// Most datasets of one wait: each is watched, and that takes memory for as long as it lasts.
 const MAX_WAITED_FOR: usize = 4096;
+/// About what a dataset takes here besides its name, in bytes.
+const PLACE_BYTES: usize = 192;
+/// A wait that takes no more than this leaves the memory for bodies to those who send some: the bound on connections is
+/// enough.
+const SMALL_WAIT_BYTES: usize = 64 << 10;
 
 /// Which datasets, and from where
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SyncRequest {
-    #[schema(max_items = 65_536)]
-    datasets: Vec<SyncFrom>,
+    #[schema(value_type = Vec<SyncFrom>, max_items = 65_536)]
+    datasets: AtMost<SyncFrom, MAX_DATASETS>,
     /// At most this many entries in all
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
@@ -133,15 +140,17 @@ async fn sync(
     app: Shared,
     access: Access,
     format: Format,
-    Given(asked): Given<SyncRequest>,
+    Given(asked, mut held): Given<SyncRequest>,
 ) -> Result<Answer, Problem> {
     let limits = limits(&app, asked.limit, asked.bytes, asked.view, asked.payloads)?;
     let until = until(&app, asked.wait)?;
-    if until.is_some() && asked.datasets.len() > MAX_WAITED_FOR {
+    let datasets = asked.datasets.0;
+    if until.is_some() && datasets.len() > MAX_WAITED_FOR {
         return Err(Problem::invalid(format!("at most {MAX_WAITED_FOR} datasets can be waited for at once")));
     }
-    let mut places = Vec::with_capacity(asked.datasets.len());
-    for SyncFrom { dataset, dataset_base64, since } in asked.datasets {
+    held.more(&app, datasets.len() * PLACE_BYTES)?;
+    let mut places = Vec::with_capacity(datasets.len());
+    for SyncFrom { dataset, dataset_base64, since } in datasets {
         let dataset = dataset_of(dataset, dataset_base64.as_deref())?;
         access.check(Scope::Read, &dataset)?;
         places.push(Place { dataset, from: position(since.as_deref(), None), head: SyncKey::ZERO });
@@ -162,6 +171,9 @@ async fn sync(
         }
         // While it waits it holds neither.
         drop((leave, full.take()));
+        if held.bytes() <= SMALL_WAIT_BYTES {
+            held = Held::default();
+        }
         if waiter.is_none() {
             waiter = Some(app.gates.waiter(&access.client)?);
         }

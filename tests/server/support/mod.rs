@@ -4,7 +4,7 @@ mod http;
 mod server;
 
 pub use http::{Answer, Sent, exchange};
-pub use server::{Server, resident};
+pub use server::{Server, peak, resident};
 
 /// A put of one entity as a commit's text.
 pub fn put(dataset: &str, entity: &str, payload: &str) -> String {

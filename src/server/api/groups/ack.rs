@@ -1,22 +1,23 @@
 //! What an answer reached, as text that the device gives back: nothing is written when reading.
 //!
 //! `a` and base64 of: version, the moment of the answer as a cursor, how many members, and of each its number as the
-//! distance from the one before it, whether it began anew, its cursor; and a checksum that the names of group and device
-//! are part of.
+//! distance from the one before it, whether it began anew, its cursor; and a code that only this server can make, which the
+//! names of group and device are part of.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::codec::{Reader, put_number, put_short};
+use super::key::{AckKey, CODE_BYTES};
 use super::members::MAX_MEMBERS;
 use crate::{Cursor, SyncKey};
 
 /// What an ack begins with.
 const PREFIX: char = 'a';
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The longest member of an ack: two numbers at their longest, a byte, and the longest cursor behind its length.
 const MAX_REACHED_BYTES: usize = 10 + 1 + 1 + 96;
-const MAX_BYTES: usize = 1 + 97 + 10 + MAX_MEMBERS * MAX_REACHED_BYTES + 4;
+const MAX_BYTES: usize = 1 + 97 + 10 + MAX_MEMBERS * MAX_REACHED_BYTES + CODE_BYTES;
 const MAX_TEXT_BYTES: usize = 1 + MAX_BYTES.div_ceil(3) * 4;
 /// The shortest: a number, a byte and an empty cursor.
 const MIN_REACHED_BYTES: usize = 3;
@@ -48,7 +49,7 @@ impl Ack {
     }
 
     /// The text for this device of this group. Members are in the order of their numbers.
-    pub fn encode(&self, group: &[u8], device: &[u8]) -> String {
+    pub fn encode(&self, key: &AckKey, group: &[u8], device: &[u8]) -> String {
         let mut out = vec![VERSION];
         put_short(&mut out, &self.moment.to_bytes());
         put_number(&mut out, self.reached.len() as u64);
@@ -59,19 +60,19 @@ impl Ack {
             put_short(&mut out, &next.to_bytes());
             before = *member;
         }
-        let checksum = checksum(group, device, &out);
-        out.extend_from_slice(&checksum.to_le_bytes());
+        let code = key.code([group, device, &out]);
+        out.extend_from_slice(&code);
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(out))
     }
 
-    /// The ack of this text, if it is one of this device of this group.
-    pub fn decode(text: &str, group: &[u8], device: &[u8]) -> Option<Ack> {
+    /// The ack of this text, if it is one that was given to this device of this group.
+    pub fn decode(text: &str, key: &AckKey, group: &[u8], device: &[u8]) -> Option<Ack> {
         if text.len() > MAX_TEXT_BYTES {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
-        let (body, check) = bytes.split_last_chunk::<4>()?;
-        if checksum(group, device, body) != u32::from_le_bytes(*check) {
+        let (body, code) = bytes.split_last_chunk::<CODE_BYTES>()?;
+        if !key.is_code(code, [group, device, body]) {
             return None;
         }
         let mut reader = Reader(body);
@@ -99,20 +100,15 @@ impl Ack {
     }
 }
 
-fn checksum(group: &[u8], device: &[u8], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for part in [group, device, body] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn key() -> AckKey {
+        AckKey::from([7; 32])
+    }
 
     fn cursors() -> impl Strategy<Value = Cursor> {
         prop_oneof![
@@ -133,46 +129,46 @@ mod tests {
     proptest! {
         #[test]
         fn an_ack_comes_back_as_it_was(ack in acks(), group: Vec<u8>, device: Vec<u8>) {
-            let text = ack.encode(&group, &device);
+            let text = ack.encode(&key(), &group, &device);
             prop_assert!(text.starts_with('a') && text.len() <= MAX_TEXT_BYTES);
-            prop_assert_eq!(Ack::decode(&text, &group, &device), Some(ack));
+            prop_assert_eq!(Ack::decode(&text, &key(), &group, &device), Some(ack));
         }
 
         #[test]
         fn any_byte_changed_is_refused(ack in acks(), at: prop::sample::Index, with: u8) {
-            let text = ack.encode(b"g", b"d").into_bytes();
+            let text = ack.encode(&key(), b"g", b"d").into_bytes();
             let at = at.index(text.len());
             let mut changed = text.clone();
             changed[at] = with;
             if let Ok(changed) = String::from_utf8(changed) && changed.as_bytes() != text {
-                prop_assert_eq!(Ack::decode(&changed, b"g", b"d"), None);
+                prop_assert_eq!(Ack::decode(&changed, &key(), b"g", b"d"), None);
             }
         }
 
         #[test]
         fn cut_or_for_somebody_else_it_is_refused(ack in acks(), at: prop::sample::Index, device in "[a-z]{0,9}") {
-            let text = ack.encode(b"g", b"d");
-            prop_assert_eq!(Ack::decode(&text[..at.index(text.len())], b"g", b"d"), None);
-            prop_assert_eq!(Ack::decode(&text, b"other", b"d"), None);
+            let text = ack.encode(&key(), b"g", b"d");
+            prop_assert_eq!(Ack::decode(&text[..at.index(text.len())], &key(), b"g", b"d"), None);
+            prop_assert_eq!(Ack::decode(&text, &key(), b"other", b"d"), None);
             if device != "d" {
-                prop_assert_eq!(Ack::decode(&text, b"g", device.as_bytes()), None);
+                prop_assert_eq!(Ack::decode(&text, &key(), b"g", device.as_bytes()), None);
             }
             // The same letters parted otherwise.
-            prop_assert_eq!(Ack::decode(&text, b"gd", b""), None);
+            prop_assert_eq!(Ack::decode(&text, &key(), b"gd", b""), None);
         }
 
         #[test]
         fn hostile_text_is_refused_whatever_it_says(mut body: Vec<u8>, count: u64) {
-            let check = checksum(b"g", b"d", &body);
-            body.extend_from_slice(&check.to_le_bytes());
-            let _refused_or_not = Ack::decode(&format!("a{}", URL_SAFE_NO_PAD.encode(&body)), b"g", b"d");
+            let code = key().code([b"g", b"d", &body]);
+            body.extend_from_slice(&code);
+            let _refused_or_not = Ack::decode(&format!("a{}", URL_SAFE_NO_PAD.encode(&body)), &key(), b"g", b"d");
             // A count that nothing stands behind.
             let mut body = vec![VERSION];
             put_short(&mut body, &Cursor::START.to_bytes());
             put_number(&mut body, count.max(1));
-            let check = checksum(b"g", b"d", &body);
-            body.extend_from_slice(&check.to_le_bytes());
-            prop_assert_eq!(Ack::decode(&format!("a{}", URL_SAFE_NO_PAD.encode(&body)), b"g", b"d"), None);
+            let code = key().code([b"g", b"d", &body]);
+            body.extend_from_slice(&code);
+            prop_assert_eq!(Ack::decode(&format!("a{}", URL_SAFE_NO_PAD.encode(&body)), &key(), b"g", b"d"), None);
         }
     }
 
@@ -181,8 +177,8 @@ mod tests {
         let next = Cursor::after(SyncKey::new((1 << 63) - 1));
         let last = u64::MAX - MAX_MEMBERS as u64;
         let reached = (1..=MAX_MEMBERS as u64).map(|n| Reached { member: last + n, reset: true, next }).collect();
-        let text = Ack { moment: next, reached }.encode(b"g", b"d");
-        assert_eq!(Ack::decode(&text, b"g", b"d").unwrap().reached.len(), MAX_MEMBERS);
-        assert_eq!(Ack::decode(&"a".repeat(MAX_TEXT_BYTES + 1), b"g", b"d"), None);
+        let text = Ack { moment: next, reached }.encode(&key(), b"g", b"d");
+        assert_eq!(Ack::decode(&text, &key(), b"g", b"d").unwrap().reached.len(), MAX_MEMBERS);
+        assert_eq!(Ack::decode(&"a".repeat(MAX_TEXT_BYTES + 1), &key(), b"g", b"d"), None);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use axum::http::StatusCode;
+
 use crate::server::auth::{Access, Scope};
 use crate::server::problem::Problem;
 use crate::{Batch, Engine, Error, Expect, SyncKey};
@@ -48,12 +50,9 @@ pub fn check_name(group: &[u8]) -> Result<(), Problem> {
 ///
 /// # Errors
 ///
-/// `invalid` for too many of them, or one that no dataset can have.
+/// `invalid` for one that no dataset can have.
 pub fn listed(names: impl IntoIterator<Item = Vec<u8>>) -> Result<BTreeSet<Vec<u8>>, Problem> {
     let names: BTreeSet<Vec<u8>> = names.into_iter().collect();
-    if names.len() > MAX_MEMBERS {
-        return Err(Problem::invalid(format!("a group has at most {MAX_MEMBERS} datasets; make two groups")));
-    }
     for name in &names {
         if !(1..=MAX_DATASET_BYTES).contains(&name.len()) {
             return Err(Problem::invalid(format!("a dataset's name has 1 to {MAX_DATASET_BYTES} bytes")));
@@ -79,14 +78,39 @@ impl Members {
         Ok(Some(Members { tag: tag.key, members }))
     }
 
-    /// Lets the request through if it may do this with every member.
+    /// Lets the request through if it may do this with every member. A group without members is for those who may do it
+    /// with everything.
     ///
     /// # Errors
     ///
-    /// `forbidden`, naming the member.
+    /// `forbidden`. Which member is out of reach is not said: who may not reach it need not know that there is one.
     pub fn check(&self, access: &Access, scope: Scope) -> Result<(), Problem> {
-        self.members.iter().try_for_each(|(_, dataset)| access.check(scope, dataset))
+        let reaches = |dataset: &[u8]| access.check(scope, dataset).is_ok();
+        let reached = match self.members.is_empty() {
+            true => reaches(b""),
+            false => self.members.iter().all(|(_, dataset)| reaches(dataset)),
+        };
+        if reached { Ok(()) } else { Err(out_of_reach()) }
     }
+}
+
+/// Lets a list through that a client gives, if it may write to all of it. The empty one, which takes a name from others,
+/// is for those who may write to everything.
+///
+/// # Errors
+///
+/// `forbidden`, naming the dataset.
+pub fn check_listed(names: &BTreeSet<Vec<u8>>, access: &Access) -> Result<(), Problem> {
+    match names.is_empty() {
+        true => access.check(Scope::Write, b"").map_err(|_| out_of_reach()),
+        false => names.iter().try_for_each(|name| access.check(Scope::Write, name)),
+    }
+}
+
+fn out_of_reach() -> Problem {
+    let detail =
+        "this token does not reach every dataset of this group; one without datasets is for those who reach all";
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
 }
 
 /// What makes `names` the group's list, if it is not that already; it holds as long as the list is as it was found.

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ack::{Ack, Reached};
+use super::key::AckKey;
 use super::members::{Members, check_name, kept_in};
 use super::position::Position;
 use super::{TRIES, no_group};
@@ -16,6 +17,7 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Given, Names};
 use crate::server::follow::nothing;
+use crate::server::gates::Client;
 use crate::server::problem::Problem;
 use crate::server::reading;
 use crate::server::wait::woken;
@@ -26,6 +28,8 @@ use crate::{
 
 /// Longest name of a device, in bytes.
 const MAX_DEVICE_BYTES: usize = 255;
+/// Most devices of a group whose positions are kept.
+const MAX_DEVICES: usize = 1024;
 /// How often members that have gone stale meanwhile are begun anew in one answer; then they are left to the next.
 const STALE_ROUNDS: usize = 4;
 
@@ -60,7 +64,8 @@ struct GroupAnswer<'a> {
 #[derive(Debug, Clone)]
 struct Request {
     group: Vec<u8>,
-    device: String,
+    /// What its position is kept under.
+    device: Vec<u8>,
     access: Access,
     limits: Limits,
     format: Format,
@@ -116,7 +121,7 @@ pub async fn sync_group(
     access: Access,
     Names([group]): Names<1>,
     format: Format,
-    Given(asked): Given<GroupSync>,
+    Given(asked, held): Given<GroupSync>,
 ) -> Result<Answer, Problem> {
     check_name(&group)?;
     if !(1..=MAX_DEVICE_BYTES).contains(&asked.device.len()) {
@@ -125,10 +130,13 @@ pub async fn sync_group(
     // What it has applied already may be deleted again before it says so.
     let limits = limits(&app, asked.limit, asked.bytes, None, None)?.unseen_deletes();
     let until = until(&app, asked.wait)?;
-    let request = Request { group, device: asked.device, access, limits, format };
+    let device = kept_as(&access, &asked.device);
+    let request = Request { group, device, access, limits, format };
     if let Some(ack) = asked.ack {
         acknowledge(&app, &request, &ack).await?;
     }
+    // What is left of the body is small.
+    drop(held);
     let (mut full, mut waiter) = (None, None);
     loop {
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
@@ -160,10 +168,22 @@ fn weigh(read: &Result<Outcome, Problem>) -> usize {
     if let Ok(Outcome::Answer(bytes)) = read { bytes.len() } else { 0 }
 }
 
+/// What a device's position is kept under: the token that it shows, if there are tokens, and its name. Two clients whose
+/// devices have the same name would else take each other's changes away.
+fn kept_as(access: &Access, device: &str) -> Vec<u8> {
+    let token: &[u8] = match &access.client {
+        Client::Token(hash) => hash,
+        Client::Address(_) => &[],
+    };
+    [&[token.len() as u8], token, device.as_bytes()].concat()
+}
+
 /// Moves the device's position to where an earlier answer led.
 async fn acknowledge(app: &App, request: &Request, text: &str) -> Result<(), Problem> {
-    let ack = Ack::decode(text, &request.group, request.device.as_bytes());
-    let ack = ack.ok_or_else(|| {
+    let (read, text) = (request.clone(), text.to_owned());
+    let ack =
+        app.run(move |engine| Ok(AckKey::of(engine).map(|key| Ack::decode(&text, &key, &read.group, &read.device))));
+    let ack = ack.await??.ok_or_else(|| {
         Problem::invalid(
             "this is no ack of this group and device; ask without one: what was not acknowledged comes again",
         )
@@ -224,13 +244,11 @@ impl Request {
             return Ok(None);
         }
         let kept = kept_in(b'p', &self.group);
-        if key.is_none() && matches!(engine.retention(&kept), Err(Error::DatasetNotFound { .. })) {
-            // Only where a device is matters, not where it was.
-            let history = Cap { entries: Some(1), ..Cap::default() };
-            engine.set_retention(&kept, Retention { history, ..Retention::default() })?;
+        let mut batch = Batch::new();
+        if key.is_none() {
+            make_room(engine, &kept, &mut batch)?;
         }
         let expect = key.map_or(Expect::Absent, Expect::At);
-        let mut batch = Batch::new();
         batch.put(kept, self.device.clone(), position.encode()).expect(expect);
         Ok(Some(engine.submit(batch, Durability::Synced)?))
     }
@@ -317,10 +335,29 @@ impl Request {
             return Ok(Outcome::Nothing(engine.watch(&watched)?));
         }
         reached.sort_by_key(|reached| reached.member);
-        let ack = Ack { moment, reached }.encode(&self.group, self.device.as_bytes());
+        let ack = Ack { moment, reached }.encode(&AckKey::of(engine)?, &self.group, &self.device);
         let datasets = told.iter().map(|(dataset, told)| part(dataset, told)).collect();
         Ok(Outcome::Answer(self.format.encode(&GroupAnswer { datasets, more, ack }, 256)?))
     }
+}
+
+/// Makes room for a new device's position: those that have not moved for the longest time go. Such a device begins anew.
+fn make_room(engine: &Engine, kept: &[u8], batch: &mut Batch) -> crate::Result<()> {
+    let mut devices = match engine.entities(kept, None, MAX_DEVICES * 2) {
+        Err(Error::DatasetNotFound { .. }) => {
+            // Only where a device is matters, not where it was or that it was there.
+            let cap = Cap { entries: Some(1), ..Cap::default() };
+            engine.set_retention(kept, Retention { history: cap, tombstones: cap, ..Retention::default() })?;
+            return Ok(());
+        }
+        devices => devices?,
+    };
+    // The key of a position tells when it moved last.
+    devices.sort_unstable_by_key(|device| device.key);
+    for device in devices.iter().take((devices.len() + 1).saturating_sub(MAX_DEVICES)) {
+        batch.delete(kept.to_vec(), device.entity.to_vec());
+    }
+    Ok(())
 }
 
 /// What there is to say of a member; nothing if the device has all of it.

@@ -60,7 +60,7 @@ impl Future for Flying {
 }
 
 impl InFlight {
-    /// Takes a commit that came in a message of so many bytes.
+    /// Takes a commit, which takes about so many bytes.
     pub fn take(&mut self, batch: Batch, reference: Ref, bytes: usize) {
         self.waiting.push(Asked { of: batch, reference, bytes });
         self.count += 1;

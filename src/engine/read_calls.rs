@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// Wakes when the head of one of these datasets passes the key beside it, at once if it has already. The datasets
-    /// need not exist yet; one that does not and has a key beside it was deleted, and wakes at once too. The watcher holds no data: read the changes when it wakes, and register again.
+    /// need not exist yet. The watcher holds no data: read the changes when it wakes, and register again.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -196,11 +196,9 @@ impl Engine {
         let store = core.store();
         let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
-            let passed = match pin.dataset(name)? {
-                Some(dataset) => pin.head(&dataset) > *after,
-                None => *after > 0,
-            };
-            if passed {
+            if let Some(dataset) = pin.dataset(name)?
+                && pin.head(&dataset) > *after
+            {
                 watch.fire();
                 break;
             }

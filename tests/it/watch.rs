@@ -167,16 +167,3 @@ fn deleting_a_dataset_wakes_who_watches_it() {
     put(&engine, "d", "e", "x");
     assert!(gone.wait(PATIENCE));
 }
-
-#[test]
-fn a_dataset_that_was_deleted_before_it_was_watched_wakes_at_once() {
-    let (_dir, engine) = store(small());
-    let key = put(&engine, "d", "e", "x").last;
-    put(&engine, "other", "e", "x");
-    engine.delete_dataset("d").expect("a deletion");
-    assert!(on(&engine, "d", key).wait(Duration::ZERO), "whoever read it has something to learn");
-    let both = [(&b"other"[..], engine.visible()), (&b"d"[..], key)];
-    assert!(engine.watch(&both).expect("a watcher").wait(Duration::ZERO));
-    engine.seal().expect("a seal");
-    assert!(on(&engine, "d", key).wait(Duration::ZERO), "also once the deletion is sealed");
-}

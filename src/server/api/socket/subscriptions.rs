@@ -12,10 +12,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{maybe, messages};
-use crate::Watch;
 use crate::server::app::App;
 use crate::server::follow::{Follow, Written};
 use crate::server::problem::Problem;
+use crate::server::wait::{Waiting, watch};
 
 /// Most datasets that a socket may follow.
 pub const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -53,14 +53,14 @@ struct Subscription {
 
 struct Idle {
     number: u64,
-    watch: Watch,
+    waiting: Waiting,
 }
 
 impl Future for Idle {
     type Output = u64;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
-        Pin::new(&mut self.watch).poll(cx).map(|()| self.number)
+        Pin::new(&mut self.waiting).poll(cx).map(|()| self.number)
     }
 }
 
@@ -156,8 +156,8 @@ impl Subscriptions {
                 self.due.push_back(number);
             } else {
                 let follow = &subscription.follow;
-                let watch = app.engine.watch(&[(follow.dataset(), follow.head())])?;
-                let (idle, handle) = futures_util::future::abortable(Idle { number, watch });
+                let waiting = watch(&app.engine, &[(follow.dataset(), follow.head())])?;
+                let (idle, handle) = futures_util::future::abortable(Idle { number, waiting });
                 self.idle.push(idle);
                 subscription.idle = Some(handle);
             }

@@ -14,6 +14,7 @@ struct CommitWire {
     last: Digits,
     time: u64,
     repeated: bool,
+    #[serde(default)]
     created: u32,
 }
 

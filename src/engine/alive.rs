@@ -7,8 +7,9 @@ use bytes::Bytes;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use super::core::Core;
+use crate::error::Result;
 use crate::tail::Inner;
+use crate::types::CompactionReport;
 
 /// About what one entity costs beside its id.
 const ROW_BYTES: u64 = 112;
@@ -61,11 +62,18 @@ impl AliveCache {
             }
         }
     }
-}
 
-impl Core {
-    /// Forgets what is known to exist: compaction took entities away that no commit deleted.
-    pub(super) fn forget_alive(&self) {
-        self.alive.0.clear();
+    /// Runs a compaction, and forgets everything if it took away what exists: entities that no commit deleted.
+    pub fn compacting<T>(
+        &self,
+        report: &mut CompactionReport,
+        compact: impl FnOnce(&mut CompactionReport) -> Result<T>,
+    ) -> Result<T> {
+        let before = report.window_dropped;
+        let done = compact(report);
+        if done.is_err() || report.window_dropped > before {
+            self.0.clear();
+        }
+        done
     }
 }

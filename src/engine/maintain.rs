@@ -279,12 +279,7 @@ fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<
         None => ids,
     };
     ready(core, 0)?;
-    let before = report.window_dropped;
-    let done = compact::steps(&core.store(), ids, &policy(core), report);
-    if done.is_err() || report.window_dropped > before {
-        core.forget_alive();
-    }
-    done
+    core.alive.compacting(report, |report| compact::steps(&core.store(), ids, &policy(core), report))
 }
 
 fn dropped(report: &CompactionReport) -> u64 {

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
+use super::gates::Patience;
 use super::problem::Problem;
 use super::reading::{self, Leave};
 use crate::{Cursor, Engine, Error, Limits, Page, Pending, SyncKey};
@@ -81,7 +82,7 @@ impl Follow {
             follow.written(engine.changes(&follow.dataset, &follow.cursor, follow.limits), write)
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
-        let (read, leave) = reading::read_soon(app, self.bytes, at_once, whole, weigh).await?;
+        let (read, leave) = reading::read_soon(Patience::Endless, app, self.bytes, at_once, whole, weigh).await?;
         let Got { bytes, more, is_empty, next, head } = read??;
         (self.cursor, self.head) = (next, head);
         Ok(Written { bytes, leave, more, is_empty })

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::config::Config;
 use super::problem::{Problem, jitter};
@@ -20,6 +22,15 @@ pub enum Client {
     Address(IpAddr),
 }
 
+/// How long a client waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It wants an answer, and can come back.
+    Some,
+    /// It follows what comes, and has asked for nothing now.
+    Endless,
+}
+
 /// The unit in which memory is counted.
 const UNIT: usize = 1 << 10;
 
@@ -29,6 +40,7 @@ pub struct Gates {
     full_syncs: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     most_page_units: usize,
+    patience: Duration,
     bodies: Arc<Semaphore>,
     waiters: Arc<Waiters>,
 }
@@ -55,6 +67,7 @@ impl Gates {
             full_syncs: Arc::new(Semaphore::new(config.full_syncs)),
             pages: Arc::new(Semaphore::new(most_page_units)),
             most_page_units,
+            patience: config.patience,
             bodies: Arc::new(Semaphore::new(units(config.body_memory))),
             waiters: Arc::new(Waiters { by_client: Mutex::default(), per_client: config.waiters_per_client }),
         }
@@ -76,10 +89,26 @@ impl Gates {
     ///
     /// # Errors
     ///
-    /// `closed` if the server stops meanwhile.
-    pub async fn page(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let units = bytes.div_ceil(UNIT).clamp(1, self.most_page_units) as u32;
-        Arc::clone(&self.pages).acquire_many_owned(units).await.map_err(|_| Problem::closing())
+    /// `busy` if its turn does not come while the client has [`Patience`], `closed` if the server stops meanwhile.
+    pub async fn page(&self, bytes: usize, patience: Patience) -> Result<OwnedSemaphorePermit, Problem> {
+        let page = Arc::clone(&self.pages).acquire_many_owned(self.page_units(bytes));
+        let turn = match patience {
+            Patience::Some => timeout(self.patience, page).await,
+            Patience::Endless => Ok(page.await),
+        };
+        match turn {
+            Ok(page) => page.map_err(|_| Problem::closing()),
+            Err(_) => Err(Problem::busy("answers to other clients take all the memory there is for them")),
+        }
+    }
+
+    /// The same if there is room now.
+    pub fn page_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.pages).try_acquire_many_owned(self.page_units(bytes)).ok()
+    }
+
+    fn page_units(&self, bytes: usize) -> u32 {
+        bytes.div_ceil(UNIT).clamp(1, self.most_page_units) as u32
     }
 
     /// The largest page that leave can be had for; one that is larger counts as this.

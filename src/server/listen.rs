@@ -17,7 +17,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_io_timeout::TimeoutWriter;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -26,6 +25,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::api::Routes;
 use super::app::App;
 use super::config::Config;
+use super::pace::Paced;
 use super::problem::Problem;
 use crate::{Error, Result};
 
@@ -114,9 +114,8 @@ async fn https(app: Arc<App>, stream: TcpStream, peer: Peer, tls: &TlsAcceptor, 
 
 async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: Arc<App>, stream: S, peer: Peer, routes: Arc<Routes>) {
     let closing = app.closing.clone();
-    let mut stream = TimeoutWriter::new(stream);
     let patience = app.config.patience;
-    stream.set_timeout(Some(patience));
+    let stream = Paced::new(stream, patience);
     let address = peer.address;
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
@@ -128,7 +127,7 @@ async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: Arc<App>, stream:
         .header_read_timeout(patience)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {

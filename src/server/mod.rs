@@ -12,6 +12,7 @@ mod follow;
 mod gates;
 mod guard;
 mod listen;
+mod pace;
 mod problem;
 mod reading;
 mod tags;

@@ -3,7 +3,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::gates;
+use super::gates::{self, Patience};
 use super::problem::Problem;
 use crate::{Cursor, Engine, Entry, Limits, Page};
 
@@ -28,6 +28,13 @@ pub struct Leave {
     pub full_sync: Option<OwnedSemaphorePermit>,
 }
 
+impl Leave {
+    /// What a page of this weight needs of a leave.
+    fn new(page: OwnedSemaphorePermit, weight: usize) -> Leave {
+        Leave { weight, page: gates::fit(page, weight), full_sync: None }
+    }
+}
+
 /// Reads under leave for about `bytes`. What proves larger is let go of, and read again under leave for as much as it
 /// takes: whatever is asked for, all that is held at once stays within the memory for pages.
 ///
@@ -40,15 +47,24 @@ pub async fn read<T: Send + 'static>(
     work: impl Fn(&Engine) -> crate::Result<T> + Clone + Send + 'static,
     weigh: impl Fn(&T) -> usize,
 ) -> Result<(crate::Result<T>, Leave), Problem> {
+    read_with(Patience::Some, app, bytes, work, weigh).await
+}
+
+async fn read_with<T: Send + 'static>(
+    patience: Patience,
+    app: &App,
+    bytes: usize,
+    work: impl Fn(&Engine) -> crate::Result<T> + Clone + Send + 'static,
+    weigh: impl Fn(&T) -> usize,
+) -> Result<(crate::Result<T>, Leave), Problem> {
     let mut bytes = bytes.clamp(1, app.gates.most_page_bytes());
     loop {
-        let page = app.gates.page(bytes).await?;
+        let page = app.gates.page(bytes, patience).await?;
         let work = work.clone();
         let found = app.run(move |engine| Ok(work(engine))).await?;
         let weight = found.as_ref().map_or(0, &weigh);
         if weight <= bytes || bytes == app.gates.most_page_bytes() {
-            let full_sync = None;
-            return Ok((found, Leave { weight, page: gates::fit(page, weight), full_sync }));
+            return Ok((found, Leave::new(page, weight)));
         }
         drop(found);
         drop(page);
@@ -63,21 +79,34 @@ pub async fn read<T: Send + 'static>(
 ///
 /// As [`read`].
 pub async fn read_soon<T: Send + 'static>(
+    patience: Patience,
     app: &App,
     bytes: usize,
-    at_once: impl FnOnce(&Engine) -> Option<crate::Result<T>>,
+    at_once: impl Fn(&Engine) -> Option<crate::Result<T>>,
     work: impl Fn(&Engine) -> crate::Result<T> + Clone + Send + 'static,
     weigh: impl Fn(&T) -> usize,
 ) -> Result<(crate::Result<T>, Leave), Problem> {
-    let page = app.gates.page(AT_ONCE_WEIGHT).await?;
-    if let Some(found) = at_once(&app.engine) {
+    let mut waited: Option<(OwnedSemaphorePermit, usize)> = None;
+    // Again once it has waited for room; what has come meanwhile may be more than there is room for.
+    for _ in 0..2 {
+        let Some(found) = at_once(&app.engine) else { break };
         let weight = found.as_ref().map_or(0, &weigh);
-        if weight <= AT_ONCE_WEIGHT {
-            return Ok((found, Leave { weight, page: gates::fit(page, weight), full_sync: None }));
+        if weight > AT_ONCE_WEIGHT {
+            break;
         }
+        let page = match waited.take() {
+            Some((page, room)) if weight <= room => Some(page),
+            _ => app.gates.page_now(weight),
+        };
+        if let Some(page) = page {
+            return Ok((found, Leave::new(page, weight)));
+        }
+        drop(found);
+        let room = weight + weight / 8;
+        waited = Some((app.gates.page(room, patience).await?, room));
     }
-    drop(page);
-    read(app, bytes, work, weigh).await
+    drop(waited);
+    read_with(patience, app, bytes, work, weigh).await
 }
 
 /// The page of at most `bytes` that these limits allow, or a first part of it, if that can be read in place.

@@ -23,9 +23,20 @@ fn a_commit_says_how_many_creates_it_recorded() {
     let mut blind = Batch::new();
     blind.create("a", "x", "4").update("a", "y", "1");
     assert_eq!(engine.append(blind).expect("a commit").created, 1, "a blind one is taken at its word");
-    let mut update = Batch::new();
-    update.put("a", "x", "5");
-    assert_eq!(engine.append(update).expect("a commit").created, 0);
+    let put = |entity: &str| {
+        let mut batch = Batch::new();
+        batch.put("a", entity.to_owned(), "5");
+        engine.append(batch).expect("a commit").created
+    };
+    assert_eq!((put("x"), put("y"), put("z")), (0, 0, 1));
+    // The same when it is sealed, when it is found among what was sealed lately, and when it was deleted since.
+    engine.seal().expect("a seal");
+    assert_eq!((put("x"), put("z"), put("w")), (0, 0, 1));
+    let mut delete = Batch::new();
+    delete.delete("a", "x");
+    engine.append(delete).expect("a commit");
+    engine.seal().expect("a seal");
+    assert_eq!((put("x"), put("z"), put("w")), (1, 0, 0));
 }
 
 fn assert_repeat(first: Commit, again: Commit) {

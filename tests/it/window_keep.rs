@@ -49,6 +49,8 @@ fn an_entity_whose_entries_all_went_is_gone() {
     assert_eq!(engine.history("d", "old", 10).expect("history"), []);
     let rows = engine.entities("d", None, 10).expect("entities");
     assert!(rows.iter().all(|row| row.entity != "old"), "it is still listed");
+    assert_eq!(put(&engine, "d", "old", "y").created, 1, "it begins anew");
+    assert_eq!(put(&engine, "d", "busy", "y").created, 0, "the last one of it was kept");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, Names, path_of, public};
+use crate::server::gates::Patience;
 use crate::server::problem::Problem;
 use crate::server::reading::{self, Leave};
 use crate::server::wait::changed;
@@ -203,7 +204,8 @@ pub async fn awaited(
     let mut place = None;
     loop {
         let weigh = |found: &Page| reading::weigh(page.dataset, &found.entries);
-        let (found, mut leave) = reading::read_soon(app, page.bytes, &at_once, read.clone(), weigh).await?;
+        let (found, mut leave) =
+            reading::read_soon(Patience::Some, app, page.bytes, &at_once, read.clone(), weigh).await?;
         let last = page.until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let head = match found {
             Ok(found) if last || found.more || !found.entries.is_empty() => {

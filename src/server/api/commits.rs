@@ -96,6 +96,9 @@ pub fn check(access: &Access, batch: &Batch) -> Result<(), Problem> {
     Ok(())
 }
 
+/// About what a change takes in memory besides what is written of it.
+pub const CHANGE_BYTES: usize = 192;
+
 /// Most changes of a batch that is handed in on the spot.
 pub const IN_PLACE: usize = 64;
 
@@ -152,7 +155,7 @@ async fn commit(
 ) -> Result<Answer, Problem> {
     let id = idempotency_key(request.headers())?;
     let given = Format::of_content(request.headers())?;
-    let body = body(request, &app).await?;
+    let mut body = body(request, &app).await?;
     let mut batch = match given {
         Format::Cbor => from_cbor::<json::CommitGiven>(&body.bytes)?.0,
         Format::Json => {
@@ -160,6 +163,7 @@ async fn commit(
             json::commit(text)?
         }
     };
+    body.held.more(&app, batch.len() * CHANGE_BYTES)?;
     if let Some(id) = id {
         if json::idempotency_id(&batch).is_some_and(|known| known != id.as_bytes()) {
             return Err(Problem::invalid("the header Idempotency-Key and the field `id` differ"));

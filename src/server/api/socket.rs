@@ -37,8 +37,6 @@ const PAGE_BYTES: usize = 256 << 10;
 /// What is read at once, and what is gathered before it is written.
 const READ_BYTES: usize = 4 << 10;
 const WRITE_BYTES: usize = 16 << 10;
-/// About what a change takes in memory besides its names and its payload, in bytes.
-const CHANGE_BYTES: usize = 192;
 /// How many things are looked after before what is gathered is written.
 const AT_ONCE: usize = 64;
 /// How long commits under way, and then the client, may take when the socket ends.
@@ -238,7 +236,7 @@ impl Socket {
             Ok(Said::Commit(batch, reference)) => {
                 match batch.and_then(|batch| commits::check(&self.access, &batch).map(|()| batch)) {
                     Ok(batch) => {
-                        let bytes = text.len() + batch.len() * CHANGE_BYTES;
+                        let bytes = text.len() + batch.len() * commits::CHANGE_BYTES;
                         self.commits.take(batch, reference, bytes);
                         Ok(())
                     }

@@ -13,7 +13,7 @@ use crate::{Outcome, Plan, payload, percentile};
 
 const DATASETS: usize = 100;
 const WAITERS: usize = 1000;
-const WRITERS: usize = 8;
+const WRITERS: usize = 32;
 const RATES: &[u64] = &[500, 2000];
 
 /// When a key was seen.
@@ -38,21 +38,24 @@ pub async fn run(plan: &Plan) -> Outcome {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
         let acks = commits(&address, *rate, plan.time()).await?;
+        let rate = acks.len() as f64 / began.elapsed().as_secs_f64();
         tokio::time::sleep(Duration::from_millis(500)).await;
         stop.store(true, Ordering::Relaxed);
-        // What wakes those who wait, so that they see that it is over.
+        // What wakes those who wait, so that they see that it is over. An idle connection may be gone by now.
+        let mut first = Connection::new(&address).await?;
         for dataset in 0..DATASETS {
             write(&mut first, dataset, 1).await?;
         }
         for (what, waiters) in [("long-poll", &mut polls), ("events", &mut streams)] {
-            report(what, *rate, &acks, waiters).await?;
+            report(what, rate, &acks, waiters).await?;
         }
     }
     Ok(())
 }
 
-async fn report(what: &str, rate: u64, acks: &HashMap<u64, Instant>, waiters: &mut JoinSet<Outcome<Seen>>) -> Outcome {
+async fn report(what: &str, rate: f64, acks: &HashMap<u64, Instant>, waiters: &mut JoinSet<Outcome<Seen>>) -> Outcome {
     let mut times = Vec::new();
     let per_dataset = WAITERS / DATASETS;
     while let Some(seen) = waiters.join_next().await {
@@ -64,7 +67,7 @@ async fn report(what: &str, rate: u64, acks: &HashMap<u64, Instant>, waiters: &m
     times.sort_unstable();
     let missing = (acks.len() * per_dataset).saturating_sub(times.len());
     println!(
-        "delivery  {what:<9} {WAITERS} waiters, {DATASETS} datasets, {rate} commits/s ({} made): {} deliveries, {missing} missing, \
+        "delivery  {what:<9} {WAITERS} waiters, {DATASETS} datasets, {rate:.0} commits/s ({} made): {} deliveries, {missing} missing, \
          p50 {:.2?} p99 {:.2?} max {:.2?}",
         acks.len(),
         times.len(),

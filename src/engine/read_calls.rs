@@ -128,6 +128,15 @@ impl Engine {
         lookup::recent(&*self.core()?, check::dataset(dataset.as_ref())?, before, limits)
     }
 
+    /// Whether there is such a dataset: cheaper than what it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], [`Error::Closed`], [`Error::Damaged`].
+    pub fn exists(&self, dataset: impl AsRef<[u8]>) -> Result<bool> {
+        describe::exists(&*self.core()?, check::dataset(dataset.as_ref())?)
+    }
+
     /// What a dataset holds.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::problem::Problem;
-use crate::{Engine, Error, SyncKey, Watch};
+use crate::{Engine, SyncKey, Watch};
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +45,12 @@ impl Future for Waiting {
 pub fn watch(engine: &Engine, datasets: &[(&[u8], SyncKey)]) -> crate::Result<Waiting> {
     let watch = engine.watch(datasets)?;
     // One that was deleted before it was watched wakes nobody.
-    let is_gone = |name: &[u8]| matches!(engine.stat(name), Err(Error::DatasetNotFound { .. }));
-    let gone = datasets.iter().any(|(name, head)| *head > SyncKey::ZERO && is_gone(name));
-    Ok(Waiting((!gone).then_some(watch)))
+    for (name, _) in datasets.iter().filter(|(_, head)| *head > SyncKey::ZERO) {
+        if !engine.exists(name)? {
+            return Ok(Waiting(None));
+        }
+    }
+    Ok(Waiting(Some(watch)))
 }
 
 /// Waits as [`watch`] says, until a time.

@@ -11,7 +11,7 @@ use tidelog::{Cap, Options, Retention};
 const ENTRIES: u64 = 60_000;
 
 fn compact(c: &mut Criterion) {
-    let history = Cap { entries: Some(100), bytes: None, age_ms: None };
+    let history = Cap { entries: Some(10), bytes: None, age_ms: None };
     let capped = Retention { history, ..Retention::unlimited() };
     let options = || Options::default().background_compaction(false).grace(Duration::ZERO, 1 << 30).retention(capped);
     let mut group = c.benchmark_group("upkeep");

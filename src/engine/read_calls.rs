@@ -35,7 +35,9 @@ impl Engine {
         let core = self.core()?;
         Ok(match cursor.0 {
             Kind::Head => true,
-            Kind::After(position) | Kind::Exact(Exact { position, .. }) => position + 1 >= core.tails.pin().base(),
+            Kind::After(position) | Kind::Exact(Exact { position, .. }) => {
+                position >= core.tails.pin().base().saturating_sub(1)
+            }
             Kind::Oldest | Kind::SinceTime(_) => false,
         })
     }

@@ -65,16 +65,19 @@ impl Follow {
         self.cursor.position() == Some(SyncKey::ZERO)
     }
 
-    /// The next page, or a first part of it; an empty one if nothing is due. A dataset that does not exist yet is empty too, for whoever holds
+    /// The next page; an empty one if nothing is due. A dataset that does not exist yet is empty too, for whoever holds
     /// nothing of it.
     ///
     /// # Errors
     ///
     /// Those of [`Engine::changes`](crate::Engine::changes); `dataset_not_found` for whoever holds something of it.
-    pub async fn read(&mut self, app: &App, write: Write) -> Result<Written, Problem> {
+    pub async fn read(&mut self, app: &App, patience: Patience, write: Write) -> Result<Written, Problem> {
         // What has just come is in memory.
         let at_once = |engine: &Engine| {
             let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits, self.bytes)?;
+            if read.as_ref().is_ok_and(|page| page.more) {
+                return None;
+            }
             Some(self.written(read, write))
         };
         let follow = self.clone();
@@ -82,7 +85,7 @@ impl Follow {
             follow.written(engine.changes(&follow.dataset, &follow.cursor, follow.limits), write)
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
-        let (read, leave) = reading::read_soon(Patience::Endless, app, self.bytes, at_once, whole, weigh).await?;
+        let (read, leave) = reading::read_soon(patience, app, self.bytes, at_once, whole, weigh).await?;
         let Got { bytes, more, is_empty, next, head } = read??;
         (self.cursor, self.head) = (next, head);
         Ok(Written { bytes, leave, more, is_empty })

@@ -102,7 +102,12 @@ impl Gates {
         }
     }
 
-    /// The same if there is room now.
+    /// From now on nobody waits for room.
+    pub fn close(&self) {
+        self.pages.close();
+    }
+
+    /// The same as [`Gates::page`] if there is room now.
     pub fn page_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.pages).try_acquire_many_owned(self.page_units(bytes)).ok()
     }

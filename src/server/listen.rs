@@ -35,6 +35,8 @@ const MAX_HEAD_BYTES: usize = 32 << 10;
 const MAX_HEADERS: usize = 64;
 /// Connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: u32 = 4096;
+/// What the system may hold of an answer, in bytes: connections inherit it.
+const SEND_BYTES: u32 = 256 << 10;
 /// How long connections may take to end when the server stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -52,6 +54,8 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // An address that a server before this one left may be taken over.
     socket.set_reuseaddr(true)?;
+    // Of what waits in a larger one we learn too late that a client reads slowly; it holds memory, too.
+    socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -77,6 +81,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor
         tokio::spawn(connection(Arc::clone(&app), stream, peer, tls.clone(), Arc::clone(&routes)));
     }
     drop(listener);
+    // Who waits for room is told that there will be none.
+    app.gates.close();
     // All places are free again when all connections have ended.
     let all = slots.acquire_many(app.config.connections as u32);
     if tokio::time::timeout(FAREWELL, all).await.is_err() {

@@ -89,7 +89,10 @@ impl<S: AsyncWrite> AsyncWrite for Paced<S> {
         match self.stream.as_mut().poll_flush(cx) {
             // TLS holds what the other side has not taken yet.
             Poll::Pending => self.wait(cx).map(Err),
-            flushed => flushed,
+            Poll::Ready(flushed) => {
+                self.behind = None;
+                Poll::Ready(flushed)
+            }
         }
     }
 

@@ -11,9 +11,9 @@ use crate::{Cursor, Engine, Entry, Limits, Page};
 const ENTRY_BYTES: usize = 160;
 
 /// What is read in place at most, in bytes of entities and payloads and in entries looked at: it takes about as long as
-/// handing the read to another thread.
+/// handing the read to another thread. An entry may have to be looked up in the index.
 const AT_ONCE_BYTES: usize = 64 << 10;
-const AT_ONCE_ENTRIES: usize = 512;
+const AT_ONCE_ENTRIES: usize = 64;
 /// What such a page may take as an answer.
 const AT_ONCE_WEIGHT: usize = 4 * AT_ONCE_BYTES;
 
@@ -88,15 +88,13 @@ pub async fn read_soon<T: Send + 'static>(
 ) -> Result<(crate::Result<T>, Leave), Problem> {
     let mut waited: Option<(OwnedSemaphorePermit, usize)> = None;
     // Again once it has waited for room; what has come meanwhile may be more than there is room for.
-    for _ in 0..2 {
-        let Some(found) = at_once(&app.engine) else { break };
+    while let Some(found) = at_once(&app.engine) {
         let weight = found.as_ref().map_or(0, &weigh);
-        if weight > AT_ONCE_WEIGHT {
-            break;
-        }
-        let page = match waited.take() {
-            Some((page, room)) if weight <= room => Some(page),
-            _ => app.gates.page_now(weight),
+        let page = match &waited {
+            _ if weight > AT_ONCE_WEIGHT => break,
+            Some((_, room)) if weight > *room => break,
+            Some(_) => waited.take().map(|(page, _)| page),
+            None => app.gates.page_now(weight),
         };
         if let Some(page) = page {
             return Ok((found, Leave::new(page, weight)));

@@ -20,7 +20,7 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, Names, header_text, public};
 use crate::server::follow::{Follow, Written};
-use crate::server::gates::WaiterPlace;
+use crate::server::gates::{Patience, WaiterPlace};
 use crate::server::problem::Problem;
 use crate::server::wait::{Woken, changed};
 
@@ -104,7 +104,7 @@ async fn events(
     let mut follow = Follow::new(dataset, cursor, limits, bytes);
     let place = app.gates.waiter(&access.client)?;
     let full = if follow.is_from_start() { Some(app.gates.full_sync()?) } else { None };
-    let first = follow.read(&app, event).await.map_err(restart)?;
+    let first = follow.read(&app, Patience::Some, event).await.map_err(restart)?;
     let (due, beat) = (first.more, Instant::now() + app.config.heartbeat);
     let state = Events { app: app.0, access, follow, due, over: false, beat, _place: place };
     let first = stream::iter([Ok::<_, Infallible>(first.into_bytes(full))]);
@@ -125,7 +125,7 @@ async fn next(mut state: Events) -> Option<(Result<Bytes, Infallible>, Events)> 
         state.access = state.app.tokens.renewed(&state.access).ok()?;
         state.access.check(Scope::Read, state.follow.dataset()).ok()?;
         if state.due {
-            let sent = match Box::pin(state.follow.read(&state.app, event)).await {
+            let sent = match Box::pin(state.follow.read(&state.app, Patience::Endless, event)).await {
                 Ok(page) => state.page(page),
                 Err(problem) => state.end(&problem),
             };

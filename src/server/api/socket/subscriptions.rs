@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{maybe, messages};
 use crate::server::app::App;
 use crate::server::follow::{Follow, Written};
+use crate::server::gates::Patience;
 use crate::server::problem::Problem;
 use crate::server::wait::{Waiting, watch};
 
@@ -133,7 +134,7 @@ impl Subscriptions {
             subscription.idle = None;
             let (app, mut follow) = (Arc::clone(app), subscription.follow.clone());
             return Some(Box::pin(async move {
-                let outcome = follow.read(&app, messages::changes).await;
+                let outcome = follow.read(&app, Patience::Endless, messages::changes).await;
                 Read { number, follow, outcome }
             }));
         }

@@ -7,18 +7,9 @@ use bytes::Bytes;
 
 use super::core::Core;
 use super::pin::Pin;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tail::{Tail, TailEntry};
 use crate::types::{DatasetStat, NamePage, Op, Retention, StoreStat, SyncKey};
-
-/// Whether there is a dataset of this name.
-pub fn exists(core: &Core, name: &[u8]) -> Result<bool> {
-    match Pin::of(core, &core.store(), name) {
-        Ok(_) => Ok(true),
-        Err(Error::DatasetNotFound { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
 
 /// What a dataset holds: the sealed counters, and what the tails add to them.
 pub fn stat(core: &Core, name: &[u8]) -> Result<DatasetStat> {

@@ -130,15 +130,6 @@ impl Engine {
         lookup::recent(&*self.core()?, check::dataset(dataset.as_ref())?, before, limits)
     }
 
-    /// Whether there is such a dataset: cheaper than what it holds.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`], [`Error::Closed`], [`Error::Damaged`].
-    pub fn exists(&self, dataset: impl AsRef<[u8]>) -> Result<bool> {
-        describe::exists(&*self.core()?, check::dataset(dataset.as_ref())?)
-    }
-
     /// What a dataset holds.
     ///
     /// # Errors
@@ -192,6 +183,20 @@ impl Engine {
     ///
     /// [`Error::Busy`] above [`Options::max_watchers`], [`Error::Invalid`], [`Error::Closed`].
     pub fn watch(&self, datasets: &[(&[u8], SyncKey)]) -> Result<Watch> {
+        self.register(datasets, false)
+    }
+
+    /// The same for whoever holds a dataset up to the key beside it, where that is above 0: wakes at once too if there is
+    /// no such dataset any more. One that is deleted between a read and [`Engine::watch`] wakes nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::watch`].
+    pub fn watch_held(&self, datasets: &[(&[u8], SyncKey)]) -> Result<Watch> {
+        self.register(datasets, true)
+    }
+
+    fn register(&self, datasets: &[(&[u8], SyncKey)], held: bool) -> Result<Watch> {
         let core = self.core()?;
         if datasets.len() > MAX_DATASETS_PER_CALL {
             return Err(Error::invalid(format!(
@@ -207,9 +212,11 @@ impl Engine {
         let store = core.store();
         let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
-            if let Some(dataset) = pin.dataset(name)?
-                && pin.head(&dataset) > *after
-            {
+            let due = match pin.dataset(name)? {
+                Some(dataset) => pin.head(&dataset) > *after,
+                None => held && *after > 0,
+            };
+            if due {
                 watch.fire();
                 break;
             }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::Format;
 use super::app::App;
+use super::pace::LEAST_RATE;
 use super::problem::Problem;
 use crate::json;
 pub use at_most::AtMost;
@@ -176,9 +177,6 @@ impl Held {
     }
 }
 
-/// The slowest that a body may come on the whole, in bytes a second. A pause is allowed, as long as the server's patience.
-const LEAST_RATE: f64 = 16_384.0;
-
 /// The whole body, within the server's limits. Its size is counted as it comes, and as it is after decompression.
 ///
 /// # Errors
@@ -199,8 +197,8 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
     let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), Held::default());
     let (began, patience) = (Instant::now(), app.config.patience);
     loop {
-        // Byte by byte it would never end, each of them being in time.
-        let deadline = began + patience + Duration::from_secs_f64(held.bytes() as f64 / LEAST_RATE);
+        // Byte by byte it would never end, each of them being in time. A pause may be as long as the server's patience.
+        let deadline = began + patience + Duration::from_secs_f64(held.bytes() as f64 / f64::from(LEAST_RATE));
         let frame = match timeout_at(deadline.min(Instant::now() + patience), body.frame()).await {
             Ok(Some(frame)) => frame.map_err(|e| Problem::invalid(format!("the body did not arrive: {e}")))?,
             Ok(None) => break,

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The least that a client must read while something waits for it, in bytes a second.
-const LEAST_RATE: u64 = 16 << 10;
+/// The least that a client must read while something waits for it, and must send of a body on the whole, in bytes a
+/// second.
+pub const LEAST_RATE: u32 = 16 << 10;
 
 /// A stream whose writes end with an error if the other side takes less than the least rate for a while.
 pub struct Paced<S> {

@@ -78,20 +78,3 @@ fn what_is_not_sealed_yet_is_in_memory() {
     let page = engine.changes("d", &Cursor::after(first), Limits::default()).expect("a page");
     assert!(in_memory(&Cursor::after(first)) && in_memory(&page.next) && page.entries.len() == 1);
 }
-
-#[test]
-fn a_dataset_exists_from_its_first_commit_to_its_deletion() {
-    let (_dir, engine) = store(small());
-    let exists = || engine.exists("d").expect("an answer");
-    assert!(!exists());
-    put(&engine, "d", "e", "1");
-    assert!(exists());
-    engine.seal().expect("a seal");
-    assert!(exists());
-    engine.delete_dataset("d").expect("a deletion");
-    assert!(!exists());
-    engine.seal().expect("a seal");
-    assert!(!exists());
-    put(&engine, "d", "e", "2");
-    assert!(exists());
-}

@@ -167,3 +167,19 @@ fn deleting_a_dataset_wakes_who_watches_it() {
     put(&engine, "d", "e", "x");
     assert!(gone.wait(PATIENCE));
 }
+
+#[test]
+fn a_dataset_deleted_before_it_was_watched_wakes_whoever_held_something_of_it() {
+    let (_dir, engine) = store(small());
+    put(&engine, "d", "e", "1");
+    let head = put(&engine, "other", "e", "1").last;
+    let wakes = |datasets: &[(&[u8], SyncKey)]| engine.watch_held(datasets).expect("a watcher").wait(Duration::ZERO);
+    let (held, other) = ((&b"d"[..], SyncKey::new(1)), (&b"other"[..], head));
+    assert!(!wakes(&[held, other]));
+    engine.delete_dataset("d").expect("a deletion");
+    assert!(wakes(&[held, other]));
+    assert!(!wakes(&[(b"d", SyncKey::ZERO), other]), "who holds nothing of it waits for it to begin");
+    assert!(!on(&engine, "d", head).wait(Duration::ZERO), "who holds nothing may wait from any key");
+    engine.seal().expect("a seal");
+    assert!(wakes(&[held, other]), "also once the deletion is sealed");
+}

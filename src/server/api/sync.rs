@@ -17,8 +17,8 @@ use crate::server::auth::{Access, Scope};
 use crate::server::extract::{AtMost, Given, Held, dataset_of};
 use crate::server::problem::{Problem, ProblemBody};
 use crate::server::reading;
-use crate::server::wait::{Waiting, watch, woken};
-use crate::{Cursor, DatasetChanges, Engine, Error, Limits, ManyPage, Page, SyncKey};
+use crate::server::wait::woken;
+use crate::{Cursor, DatasetChanges, Engine, Error, Limits, ManyPage, Page, SyncKey, Watch};
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(sync))
@@ -220,9 +220,9 @@ impl Round {
     }
 
     /// A watch over all of them, from where they were read.
-    fn watch(&self, engine: &Engine) -> crate::Result<Waiting> {
+    fn watch(&self, engine: &Engine) -> crate::Result<Watch> {
         let watched: Vec<_> = self.places.iter().map(|place| (&place.dataset[..], place.head)).collect();
-        watch(engine, &watched)
+        engine.watch_held(&watched)
     }
 
     fn answer(&self, many: ManyPage, first: usize) -> Result<Vec<u8>, Problem> {

@@ -20,10 +20,10 @@ use crate::server::follow::nothing;
 use crate::server::gates::Client;
 use crate::server::problem::Problem;
 use crate::server::reading;
-use crate::server::wait::{Waiting, watch, woken};
+use crate::server::wait::woken;
 use crate::{
     Batch, Cap, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, Retention,
-    StaleReason, SyncKey,
+    StaleReason, SyncKey, Watch,
 };
 
 /// Longest name of a device, in bytes.
@@ -76,7 +76,7 @@ enum Outcome {
     /// Something is due: the answer, written.
     Answer(Vec<u8>),
     /// Nothing is: until this wakes.
-    Nothing(Waiting),
+    Nothing(Watch),
     /// It would read from the start, and may not without leave.
     Full,
 }
@@ -332,7 +332,7 @@ impl Request {
             told.push((&asked.dataset, says));
         }
         if !due && !last {
-            return Ok(Outcome::Nothing(watch(engine, &watched)?));
+            return Ok(Outcome::Nothing(engine.watch_held(&watched)?));
         }
         reached.sort_by_key(|reached| reached.member);
         let ack = Ack { moment, reached }.encode(&AckKey::of(engine)?, &self.group, &self.device);

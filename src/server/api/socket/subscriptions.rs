@@ -12,11 +12,11 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{maybe, messages};
+use crate::Watch;
 use crate::server::app::App;
 use crate::server::follow::{Follow, Written};
 use crate::server::gates::Patience;
 use crate::server::problem::Problem;
-use crate::server::wait::{Waiting, watch};
 
 /// Most datasets that a socket may follow.
 pub const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -54,14 +54,14 @@ struct Subscription {
 
 struct Idle {
     number: u64,
-    waiting: Waiting,
+    watch: Watch,
 }
 
 impl Future for Idle {
     type Output = u64;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
-        Pin::new(&mut self.waiting).poll(cx).map(|()| self.number)
+        Pin::new(&mut self.watch).poll(cx).map(|()| self.number)
     }
 }
 
@@ -157,8 +157,8 @@ impl Subscriptions {
                 self.due.push_back(number);
             } else {
                 let follow = &subscription.follow;
-                let waiting = watch(&app.engine, &[(follow.dataset(), follow.head())])?;
-                let (idle, handle) = futures_util::future::abortable(Idle { number, waiting });
+                let watch = app.engine.watch_held(&[(follow.dataset(), follow.head())])?;
+                let (idle, handle) = futures_util::future::abortable(Idle { number, watch });
                 self.idle.push(idle);
                 subscription.idle = Some(handle);
             }

@@ -71,12 +71,19 @@ struct Step<'a, 'p, 's> {
 }
 
 /// Trims the first of these datasets by one step, and as many more of them as one batch takes, and says how each ended.
-/// Nothing happens to a dataset that is gone.
+/// Nothing happens to a dataset that is gone. `takes_live` is called before entries are taken away that no commit replaced
+/// or deleted.
 ///
 /// # Errors
 ///
 /// Those of the index store. Nothing of any step happened then.
-pub fn steps(store: &Store, ids: &[u64], policy: &Policy, report: &mut CompactionReport) -> Result<Vec<Done>> {
+pub fn steps(
+    store: &Store,
+    ids: &[u64],
+    policy: &Policy,
+    report: &mut CompactionReport,
+    takes_live: &dyn Fn(),
+) -> Result<Vec<Done>> {
     let snapshot = store.snapshot();
     let pool = Pool::new(&snapshot);
     let mut changes = store.changes(0);
@@ -85,12 +92,15 @@ pub fn steps(store: &Store, ids: &[u64], policy: &Policy, report: &mut Compactio
         match step(store, &pool, &mut changes, *id, policy, &mut sum) {
             Ok(one) => done.push(one),
             // One that is damaged does not undo the others.
-            Err(_) if !done.is_empty() => return steps(store, &ids[..done.len()], policy, report),
+            Err(_) if !done.is_empty() => return steps(store, &ids[..done.len()], policy, report, takes_live),
             Err(error) => return Err(error),
         }
         if changes.len_bytes() >= BATCH_BYTES || sum.bytes_read >= STEP_READ_BYTES {
             break;
         }
+    }
+    if sum.window_dropped > 0 {
+        takes_live();
     }
     store.commit(changes)?;
     add(report, &sum);

@@ -7,9 +7,7 @@ use bytes::Bytes;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use crate::error::Result;
 use crate::tail::Inner;
-use crate::types::CompactionReport;
 
 /// About what one entity costs beside its id.
 const ROW_BYTES: u64 = 112;
@@ -63,17 +61,8 @@ impl AliveCache {
         }
     }
 
-    /// Runs a compaction, and forgets everything if it took away what exists: entities that no commit deleted.
-    pub fn compacting<T>(
-        &self,
-        report: &mut CompactionReport,
-        compact: impl FnOnce(&mut CompactionReport) -> Result<T>,
-    ) -> Result<T> {
-        let before = report.window_dropped;
-        let done = compact(report);
-        if done.is_err() || report.window_dropped > before {
-            self.0.clear();
-        }
-        done
+    /// Forgets everything: compaction is about to take away entities that no commit deleted.
+    pub fn forget(&self) {
+        self.0.clear();
     }
 }

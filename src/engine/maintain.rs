@@ -279,7 +279,7 @@ fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<
         None => ids,
     };
     ready(core, 0)?;
-    core.alive.compacting(report, |report| compact::steps(&core.store(), ids, &policy(core), report))
+    compact::steps(&core.store(), ids, &policy(core), report, &|| core.alive.forget())
 }
 
 fn dropped(report: &CompactionReport) -> u64 {

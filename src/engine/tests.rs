@@ -51,7 +51,7 @@ fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
         chunk_bytes: core.options.chunk_bytes,
     };
     let mut report = CompactionReport::default();
-    compact::steps(&store, &[dataset.id], &policy, &mut report).unwrap();
+    compact::steps(&store, &[dataset.id], &policy, &mut report, &|| {}).unwrap();
     assert_eq!(report.tombstones_dropped, 1);
     // Another reader asks, without the tombstone.
     engine.changes("d", &Cursor::after(deleted), Limits::default()).unwrap();

@@ -187,8 +187,8 @@ pub struct Awaited<'a> {
     pub from_start: bool,
 }
 
-/// Reads a page, at once or as soon as there is something in it: in place if `at_once` can. While it waits it holds no page, and keeps nobody from
-/// reading from the start.
+/// Reads a page, at once or as soon as there is something in it: in place if `at_once` can. While it waits it holds no page,
+/// and keeps nobody from reading from the start.
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::core::Core;
+use super::core::{Core, NoRoom};
 use super::prepare::{Outcome, prepare};
 use super::request::{Owed, Request, Woken, Work};
 use super::tails::MAX_FROZEN;
@@ -163,12 +163,9 @@ impl Commits {
         let group = self.take_group();
         let mut refused = Vec::new();
         let cost = group.iter().map(|request| request.bytes).sum();
-        if let Err(error) = self.make_room(core, &mut writer, cost) {
+        if let Err(no_room) = self.make_room(core, &mut writer, cost) {
             drop(writer);
-            let mut error = Some(error);
-            for request in group {
-                request.answer(Err(error.take().unwrap_or_else(|| refusal_of_all(core))));
-            }
+            group.into_iter().for_each(|request| request.answer(Err(no_room.error())));
             return None;
         }
         let base = writer.next_key;
@@ -188,11 +185,16 @@ impl Commits {
     }
 
     /// Waits until the tail can take another group: freezes it when it is full, unless too many wait for their seal.
-    fn make_room(&self, core: &Core, writer: &mut MutexGuard<'_, Writer>, bytes: usize) -> Result<()> {
+    fn make_room(
+        &self,
+        core: &Core,
+        writer: &mut MutexGuard<'_, Writer>,
+        bytes: usize,
+    ) -> std::result::Result<(), NoRoom> {
         let mut waited = None;
         loop {
             if let Some(cause) = core.poison.get() {
-                return Err(Error::Poisoned { cause: cause.clone() });
+                return Err(NoRoom::Poisoned(cause.clone()));
             }
             let tails = core.tails.pin();
             let active = tails.active();
@@ -203,8 +205,8 @@ impl Commits {
                 core.freeze(writer);
                 break;
             }
-            if let Some(error) = core.seal_failure() {
-                return Err(error);
+            if let Some(failure) = core.seal_failure() {
+                return Err(failure);
             }
             waited.get_or_insert_with(Instant::now);
             self.room.wait_for(writer, Duration::from_millis(100));
@@ -329,14 +331,6 @@ impl Admitted {
     fn frame(&self) -> NewFrame<'_> {
         let Admission { commit, bytes, crc, count, .. } = &self.admission;
         NewFrame { body: bytes, body_crc: *crc, count: *count, base: commit.first.get(), time_ms: commit.time_ms }
-    }
-}
-
-fn refusal_of_all(core: &Core) -> Error {
-    match (core.poison.get(), core.seal_failure()) {
-        (Some(cause), _) => Error::Poisoned { cause: cause.clone() },
-        (None, Some(error)) => error,
-        (None, None) => Error::Busy { what: "the tails are full".into() },
     }
 }
 

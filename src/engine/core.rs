@@ -43,22 +43,31 @@ pub struct Core {
     pub closed: AtomicBool,
     pub(super) visible: AtomicU64,
     pub(super) deletions: AtomicU64,
-    pub(super) sealing: Mutex<Option<SealFailure>>,
+    pub(super) sealing: Mutex<Option<NoRoom>>,
 }
 
-/// Why the last seal failed.
+/// Why no tail can take more. A value, so that all of a group are told the same.
 #[derive(Clone)]
-pub(super) enum SealFailure {
-    /// It heals by itself, once there is space.
+pub(super) enum NoRoom {
+    Poisoned(String),
+    /// The last seal found no space: it heals by itself, once there is some.
     NoSpace(String),
-    Other(String),
+    SealFailed(String),
 }
 
-impl SealFailure {
-    pub(super) fn of(error: &Error) -> SealFailure {
+impl NoRoom {
+    pub(super) fn of_seal(error: &Error) -> NoRoom {
         match error {
-            Error::NoSpace { what } => SealFailure::NoSpace(what.clone()),
-            other => SealFailure::Other(other.to_string()),
+            Error::NoSpace { what } => NoRoom::NoSpace(what.clone()),
+            other => NoRoom::SealFailed(other.to_string()),
+        }
+    }
+
+    pub(super) fn error(&self) -> Error {
+        match self.clone() {
+            NoRoom::Poisoned(cause) => Error::Poisoned { cause },
+            NoRoom::NoSpace(what) => Error::NoSpace { what },
+            NoRoom::SealFailed(cause) => Error::SealFailed { cause },
         }
     }
 }
@@ -140,12 +149,9 @@ impl Core {
         self.index.get()
     }
 
-    /// What an append is answered because sealing fails at the moment, if it does.
-    pub fn seal_failure(&self) -> Option<Error> {
-        self.sealing.lock().clone().map(|failure| match failure {
-            SealFailure::NoSpace(what) => Error::NoSpace { what },
-            SealFailure::Other(cause) => Error::SealFailed { cause },
-        })
+    /// Why sealing fails at the moment, if it does.
+    pub(super) fn seal_failure(&self) -> Option<NoRoom> {
+        self.sealing.lock().clone()
     }
 
     /// Freezes the active tail, so that it is sealed.

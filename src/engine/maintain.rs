@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::core::{Core, SealFailure};
+use super::core::{Core, NoRoom};
 use super::open::store_options;
 use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
@@ -159,7 +159,7 @@ fn work(core: &Core) {
 pub fn seal_pending(core: &Core) -> Result<()> {
     while !core.tails.pin().frozen().is_empty() {
         let outcome = seal_oldest(core);
-        *core.sealing.lock() = outcome.as_ref().err().map(SealFailure::of);
+        *core.sealing.lock() = outcome.as_ref().err().map(NoRoom::of_seal);
         core.commits.room.notify_all();
         if let Err(error) = outcome {
             core.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);

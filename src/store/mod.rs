@@ -72,6 +72,8 @@ pub struct Store {
     /// Only its points are used here: see [`Vfs::point`].
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
+    /// Where RocksDB reads instead, without changing anything: see [`manifest::TornEnd`].
+    _view: Option<tempfile::TempDir>,
     cache: ChunkCache,
     shared: Shared,
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs

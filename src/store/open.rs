@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use rocksdb::{DB, Options};
+use tempfile::TempDir;
 
 use super::cache::ChunkCache;
 use super::families::Family;
@@ -76,6 +77,11 @@ impl Store {
 
     /// The same for a store that a read-only opening found whole.
     pub(super) fn open_again(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        if !vfs.holds_index()
+            && let Some(torn) = manifest::check(dir)?
+        {
+            torn.cut()?;
+        }
         let store = connect(vfs, dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
         Ok(store)
@@ -83,10 +89,10 @@ impl Store {
 
     /// The same for reads alone; it changes nothing in `dir` ever.
     pub fn open_read_only(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
-        if !vfs.holds_index() {
-            look(dir)?;
-        }
-        let store = connect(vfs, dir, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, error))?;
+        let view = if vfs.holds_index() { None } else { look(dir)? };
+        let seen = view.as_ref().map_or(dir, TempDir::path);
+        let store = connect(vfs, seen, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, error))?;
+        let store = Store { dir: dir.to_path_buf(), _view: view, ..store };
         store.check_files()?;
         store.check(at_least)?;
         Ok(store)
@@ -154,10 +160,10 @@ impl Store {
     }
 }
 
-/// What can be told before RocksDB touches it.
-fn look(dir: &Path) -> Result<()> {
-    manifest::check(dir)?;
-    let families = DB::list_cf(&Options::default(), dir)
+/// What can be told before RocksDB touches it. Returns where to look instead if the MANIFEST's end is torn.
+fn look(dir: &Path) -> Result<Option<TempDir>> {
+    let view = manifest::check(dir)?.map(|torn| torn.view(dir)).transpose()?;
+    let families = DB::list_cf(&Options::default(), view.as_ref().map_or(dir, TempDir::path))
         .map_err(|error| found_damaged(dir, errors::refused(dir, "list the index store", &error)))?;
     for family in Family::ALL {
         if !families.iter().any(|name| name == family.name()) {
@@ -165,7 +171,7 @@ fn look(dir: &Path) -> Result<()> {
             return Err(Error::damaged(dir, None, what));
         }
     }
-    Ok(())
+    Ok(view)
 }
 
 const NUM_BLOBS: &str = "rocksdb.num-blob-files";
@@ -183,7 +189,7 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let kv = rows(vfs, dir, options, &shared, mode)?;
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes));
     let (damaged_blobs, stopped) = (Mutex::default(), AtomicBool::new(false));
-    Ok(Store { kv, vfs, dir: dir.to_path_buf(), cache, shared, damaged_blobs, mode, stopped })
+    Ok(Store { kv, vfs, dir: dir.to_path_buf(), _view: None, cache, shared, damaged_blobs, mode, stopped })
 }
 
 pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {

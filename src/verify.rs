@@ -72,6 +72,8 @@ pub fn verify(dir: impl AsRef<Path>, options: &Options, progress: &mut dyn FnMut
         StoreOptions { memory: options.memory / 8, cache_bytes: 1 << 20, lz4: options.compression == Compression::Lz4 };
     match Store::open_read_only(&options.vfs, &dir.join("db"), &store_options, applied.unwrap_or(0)) {
         Ok(store) => {
+            // Opening for writing cuts it off. After a power cut it is none, but nothing tells it from rot.
+            store.torn().map(found).transpose()?.into_iter().for_each(&mut note);
             let checked = store.snapshot().verify(&mut note);
             (report.chunks, report.entries, report.datasets) = (checked.chunks, checked.entries, checked.datasets);
             report.bytes += checked.bytes;

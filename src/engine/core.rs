@@ -59,6 +59,7 @@ impl NoRoom {
     pub(super) fn of_seal(error: &Error) -> NoRoom {
         match error {
             Error::NoSpace { what } => NoRoom::NoSpace(what.clone()),
+            Error::Poisoned { cause } => NoRoom::Poisoned(cause.clone()),
             other => NoRoom::SealFailed(other.to_string()),
         }
     }

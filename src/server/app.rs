@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::watch;
-
 use super::auth::Tokens;
+use super::closing::Closing;
 use super::config::Config;
 use super::gates::Gates;
 use super::problem::Problem;
@@ -56,6 +55,24 @@ impl Counters {
 pub type Shared = axum::extract::State<Arc<App>>;
 
 impl App {
+    /// A server of this store that runs by `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for tokens that cannot be used.
+    pub fn new(engine: Engine, config: Config) -> crate::Result<App> {
+        let closing = Closing::default();
+        Ok(App {
+            engine,
+            tokens: Tokens::load(config.tokens.clone())?,
+            tickets: Tickets::default(),
+            gates: Gates::new(&config, closing.clone()),
+            counters: Counters::default(),
+            closing,
+            config,
+        })
+    }
+
     /// Does what may block, a read of the disk for instance, where it holds up nobody else.
     ///
     /// # Errors
@@ -70,33 +87,5 @@ impl App {
             Ok(done) => Ok(done?),
             Err(error) => Err(Problem::internal(format!("the work for this request broke off: {error}"))),
         }
-    }
-}
-
-/// Tells everybody who waits that the server is about to stop.
-#[derive(Debug, Clone)]
-pub struct Closing(watch::Sender<bool>);
-
-impl Default for Closing {
-    fn default() -> Closing {
-        Closing(watch::Sender::new(false))
-    }
-}
-
-impl Closing {
-    /// From now on.
-    pub fn begin(&self) {
-        self.0.send_replace(true);
-    }
-
-    /// Whether it has begun.
-    pub fn begun(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Returns when it begins.
-    pub async fn wait(&self) {
-        // The sender is ours: it cannot be gone.
-        let _ = self.0.subscribe().wait_for(|closing| *closing).await;
     }
 }

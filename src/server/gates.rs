@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::closing::Closing;
 use super::config::Config;
 use super::problem::{Problem, jitter};
 
@@ -43,6 +44,7 @@ pub struct Gates {
     patience: Duration,
     bodies: Arc<Semaphore>,
     waiters: Arc<Waiters>,
+    closing: Closing,
 }
 
 #[derive(Debug)]
@@ -59,8 +61,8 @@ pub struct WaiterPlace {
 }
 
 impl Gates {
-    /// Gates as configured.
-    pub fn new(config: &Config) -> Gates {
+    /// Gates as configured. From `closing` on nobody waits at them.
+    pub fn new(config: &Config, closing: Closing) -> Gates {
         let units = |bytes: usize| (bytes / UNIT).clamp(1, u32::MAX as usize >> 4);
         let most_page_units = units(config.page_memory);
         Gates {
@@ -70,6 +72,7 @@ impl Gates {
             patience: config.patience,
             bodies: Arc::new(Semaphore::new(units(config.body_memory))),
             waiters: Arc::new(Waiters { by_client: Mutex::default(), per_client: config.waiters_per_client }),
+            closing,
         }
     }
 
@@ -89,22 +92,25 @@ impl Gates {
     ///
     /// # Errors
     ///
-    /// `busy` if its turn does not come while the client has [`Patience`], `closed` if the server stops meanwhile.
+    /// `busy` if its turn does not come while the client has [`Patience`], `closed` if it would have to wait and the
+    /// server stops.
     pub async fn page(&self, bytes: usize, patience: Patience) -> Result<OwnedSemaphorePermit, Problem> {
-        let page = Arc::clone(&self.pages).acquire_many_owned(self.page_units(bytes));
+        let page = async {
+            tokio::select! {
+                // Who is answered because the server stops has its turn, if there is room.
+                biased;
+                page = Arc::clone(&self.pages).acquire_many_owned(self.page_units(bytes)) => page.ok(),
+                () = self.closing.wait() => None,
+            }
+        };
         let turn = match patience {
             Patience::Some => timeout(self.patience, page).await,
             Patience::Endless => Ok(page.await),
         };
         match turn {
-            Ok(page) => page.map_err(|_| Problem::closing()),
+            Ok(page) => page.ok_or_else(Problem::closing),
             Err(_) => Err(Problem::busy("answers to other clients take all the memory there is for them")),
         }
-    }
-
-    /// From now on nobody waits for room.
-    pub fn close(&self) {
-        self.pages.close();
     }
 
     /// The same as [`Gates::page`] if there is room now.
@@ -185,5 +191,25 @@ impl Drop for WaiterPlace {
                 by_client.remove(&self.client);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::super::config::Settings;
+    use super::*;
+
+    #[tokio::test]
+    async fn at_the_end_there_is_room_for_whom_there_is_and_nobody_waits_for_more() {
+        let closing = Closing::default();
+        let gates = Gates::new(&Settings::default().resolve().unwrap(), closing.clone());
+        closing.begin();
+        let all = gates.page(gates.most_page_bytes(), Patience::Some).await.unwrap();
+        let refused = gates.page(1, Patience::Endless).await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(all);
+        drop(gates.page(1, Patience::Endless).await.unwrap());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 
 use super::app::App;
 use super::gates::Client;
@@ -27,7 +29,7 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
     guard(&app, request, next).await.unwrap_or_else(|never| match never {})
 }
 
-/// Lets a request through to `next`, with what it may do, or answers why not.
+/// Lets a request through to `next`, with what it may do, or answers why not. A panic becomes an answer too.
 ///
 /// # Errors
 ///
@@ -40,7 +42,10 @@ pub async fn guard<E>(
     let began = Instant::now();
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = match admit(app, &mut request) {
-        Ok(()) => next(request).await?,
+        Ok(()) => match AssertUnwindSafe(next(request)).catch_unwind().await {
+            Ok(answered) => answered?,
+            Err(_) => Problem::internal("the server failed at this request").into_response(),
+        },
         Err(problem) => problem.into_response(),
     };
     let (status, micros) = (response.status().as_u16(), began.elapsed().as_micros() as u64);
@@ -107,7 +112,29 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use axum::body::Body;
+    use axum::routing::get;
+
+    use super::super::config::Settings;
+    use super::*;
+    use crate::{Engine, Options};
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_is_counted() {
+        async fn fails() -> &'static str {
+            panic!("as planted")
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), Options::default()).unwrap();
+        let config = Settings::default().resolve().unwrap();
+        let app = Arc::new(App::new(engine, config).unwrap());
+        let router: axum::Router =
+            axum::Router::new().route("/", get(fails)).layer(axum::middleware::from_fn_with_state(app.clone(), layer));
+        let request = Request::get("/").header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        let answered = tower::ServiceExt::oneshot(router, request).await.unwrap();
+        assert_eq!(answered.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(app.counters.answers[5].load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
 
     #[test]
     fn only_names_of_this_machine_are_loopback() {

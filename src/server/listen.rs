@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,8 +9,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,7 +23,6 @@ use super::api::Routes;
 use super::app::App;
 use super::config::Config;
 use super::pace::Paced;
-use super::problem::Problem;
 use crate::{Error, Result};
 
 /// The largest head of a request (request line and headers), in bytes. What comes in one piece may be twice as large.
@@ -81,8 +77,6 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor
         tokio::spawn(connection(Arc::clone(&app), stream, peer, tls.clone(), Arc::clone(&routes)));
     }
     drop(listener);
-    // Who waits for room is told that there will be none.
-    app.gates.close();
     // All places are free again when all connections have ended.
     let all = slots.acquire_many(app.config.connections as u32);
     if tokio::time::timeout(FAREWELL, all).await.is_err() {
@@ -100,13 +94,28 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Resu
 async fn connection(app: Arc<App>, stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>, routes: Arc<Routes>) {
     // A page is written as a whole: nothing to be gained by waiting for more.
     let _ = stream.set_nodelay(true);
-    app.counters.connections.fetch_add(1, Ordering::Relaxed);
+    let _open = Open::count(&app);
     match tls {
         None => http(Arc::clone(&app), stream, peer, routes).await,
         // Apart, so that a connection without it does not hold room for it.
         Some(tls) => Box::pin(https(Arc::clone(&app), stream, peer, &tls, routes)).await,
     }
-    app.counters.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// A connection that counts as open until this is dropped, also by a panic.
+struct Open(Arc<App>);
+
+impl Open {
+    fn count(app: &Arc<App>) -> Open {
+        app.counters.connections.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(app))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counters.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn https(app: Arc<App>, stream: TcpStream, peer: Peer, tls: &TlsAcceptor, routes: Arc<Routes>) {
@@ -126,7 +135,8 @@ async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: Arc<App>, stream:
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
-        answer(Arc::clone(&app), Arc::clone(&routes), request)
+        let (app, routes) = (Arc::clone(&app), Arc::clone(&routes));
+        async move { Ok::<_, Infallible>(routes.answer(&app, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -147,16 +157,6 @@ async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: Arc<App>, stream:
     if let Err(error) = ended {
         tracing::debug!(%address, %error, "connection broke off");
     }
-}
-
-/// Answers a request; a panic becomes an answer too.
-async fn answer(
-    app: Arc<App>,
-    routes: Arc<Routes>,
-    request: Request<Body>,
-) -> std::result::Result<Response, Infallible> {
-    let answered = AssertUnwindSafe(routes.answer(&app, request)).catch_unwind().await;
-    Ok(answered.unwrap_or_else(|_| Problem::internal("the server failed at this request").into_response()))
 }
 
 /// TLS as configured, if it is.

@@ -6,6 +6,7 @@ mod answer;
 mod api;
 mod app;
 mod auth;
+mod closing;
 mod config;
 mod extract;
 mod follow;
@@ -26,7 +27,7 @@ use std::time::Duration;
 pub use auth::{Scope, hash, hex};
 pub use config::{Config, Settings};
 
-use app::{App, Closing, Counters};
+use app::App;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Engine, Error, Result};
@@ -43,24 +44,14 @@ const READERS: usize = 64;
 /// [`Error::Invalid`] for what is wrong with the configuration, [`Error::Io`] if the address cannot be listened on, and
 /// those of [`Engine::close`].
 pub fn run(engine: Engine, config: Config, ready: impl FnOnce(SocketAddr, bool)) -> Result<()> {
-    let tokens = auth::Tokens::load(config.tokens.clone())?;
     let tls = listen::tls(&config)?;
+    let app = Arc::new(App::new(engine.clone(), config)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(READERS)
         .thread_name("tidelog-serve")
         .build()
         .map_err(|source| io("start the server's threads", source))?;
-    let gates = gates::Gates::new(&config);
-    let app = Arc::new(App {
-        engine: engine.clone(),
-        config,
-        tokens,
-        tickets: tickets::Tickets::default(),
-        gates,
-        counters: Counters::default(),
-        closing: Closing::default(),
-    });
     let served = runtime.block_on(async {
         let listener = listen::bind(app.config.listen)
             .map_err(|source| io(&format!("listen on {}", app.config.listen), source))?;

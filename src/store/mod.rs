@@ -47,6 +47,7 @@ use crate::vfs::Vfs;
 use cache::ChunkCache;
 use families::Family;
 use kv::{Batch, Kv};
+use manifest::TornEnd;
 use open::Mode;
 use tuning::Shared;
 
@@ -72,8 +73,8 @@ pub struct Store {
     /// Only its points are used here: see [`Vfs::point`].
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
-    /// Where RocksDB reads instead, without changing anything: see [`manifest::TornEnd`].
-    _view: Option<tempfile::TempDir>,
+    /// The torn end of the MANIFEST, and where RocksDB reads instead.
+    torn: Option<(TornEnd, tempfile::TempDir)>,
     cache: ChunkCache,
     shared: Shared,
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs

@@ -11,7 +11,6 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use rocksdb::{DB, Options};
-use tempfile::TempDir;
 
 use super::cache::ChunkCache;
 use super::families::Family;
@@ -75,27 +74,50 @@ impl Store {
         Ok((Store::open_again(vfs, dir, options, at_least)?, checked))
     }
 
-    /// The same for a store that a read-only opening found whole.
+    /// The same for a store that a read-only opening found whole. A torn end of the MANIFEST is cut off.
     pub(super) fn open_again(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
         if !vfs.holds_index()
             && let Some(torn) = manifest::check(dir)?
         {
-            torn.cut()?;
+            torn.cut(&**vfs, dir)?;
         }
         let store = connect(vfs, dir, options, Mode::ReadWrite)?;
         store.check(at_least)?;
         Ok(store)
     }
 
-    /// The same for reads alone; it changes nothing in `dir` ever.
+    /// The same for reads alone; it changes nothing in `dir` ever. A torn end of the MANIFEST is passed over.
     pub fn open_read_only(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
-        let view = if vfs.holds_index() { None } else { look(dir)? };
-        let seen = view.as_ref().map_or(dir, TempDir::path);
+        let torn = if vfs.holds_index() { None } else { manifest::check(dir)? };
+        let view = torn.map(|torn| torn.view(dir).map(|view| (torn, view))).transpose()?;
+        let seen = view.as_ref().map_or(dir, |(_, view)| view.path());
+        let looked = Store::look(vfs, dir, seen, options, at_least);
+        match view {
+            None => looked,
+            Some((torn, view)) => match looked {
+                Ok(store) => Ok(Store { torn: Some((torn, view)), ..store }),
+                // What is missing was in what seemed to be torn.
+                Err(Error::Damaged { .. }) => Err(torn.damaged()),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Opens it where it is seen, and compares it with its files and the ledger.
+    fn look(vfs: &Arc<dyn Vfs>, dir: &Path, seen: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
+        if !vfs.holds_index() {
+            check_families(dir, seen)?;
+        }
         let store = connect(vfs, seen, options, Mode::ReadOnly).map_err(|error| found_damaged(dir, error))?;
-        let store = Store { dir: dir.to_path_buf(), _view: view, ..store };
+        let store = Store { dir: dir.to_path_buf(), ..store };
         store.check_files()?;
         store.check(at_least)?;
         Ok(store)
+    }
+
+    /// What a read-only opening passes over because it seems to be torn.
+    pub fn torn(&self) -> Option<Error> {
+        self.torn.as_ref().map(|(torn, _)| torn.damaged())
     }
 
     /// RocksDB opens a store of many files without looking at most of them, and deletes what it does not know of.
@@ -160,10 +182,9 @@ impl Store {
     }
 }
 
-/// What can be told before RocksDB touches it. Returns where to look instead if the MANIFEST's end is torn.
-fn look(dir: &Path) -> Result<Option<TempDir>> {
-    let view = manifest::check(dir)?.map(|torn| torn.view(dir)).transpose()?;
-    let families = DB::list_cf(&Options::default(), view.as_ref().map_or(dir, TempDir::path))
+/// What can be told before RocksDB opens it.
+fn check_families(dir: &Path, seen: &Path) -> Result<()> {
+    let families = DB::list_cf(&Options::default(), seen)
         .map_err(|error| found_damaged(dir, errors::refused(dir, "list the index store", &error)))?;
     for family in Family::ALL {
         if !families.iter().any(|name| name == family.name()) {
@@ -171,7 +192,7 @@ fn look(dir: &Path) -> Result<Option<TempDir>> {
             return Err(Error::damaged(dir, None, what));
         }
     }
-    Ok(view)
+    Ok(())
 }
 
 const NUM_BLOBS: &str = "rocksdb.num-blob-files";
@@ -189,7 +210,7 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let kv = rows(vfs, dir, options, &shared, mode)?;
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes));
     let (damaged_blobs, stopped) = (Mutex::default(), AtomicBool::new(false));
-    Ok(Store { kv, vfs, dir: dir.to_path_buf(), _view: None, cache, shared, damaged_blobs, mode, stopped })
+    Ok(Store { kv, vfs, dir: dir.to_path_buf(), torn: None, cache, shared, damaged_blobs, mode, stopped })
 }
 
 pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {

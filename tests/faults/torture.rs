@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use crate::SUITES;
 use crate::support::Suite;
 
+/// Seeds below are those of every run of the tests.
+const FIRST_SEED: u64 = 1 << 32;
 /// How long one round should take, about.
 const ROUND: Duration = Duration::from_secs(10);
 
@@ -24,6 +26,12 @@ struct Count {
     tries: u64,
     faults: u64,
     seconds: u64,
+}
+
+impl Count {
+    fn is(&self, goal: u32, name: &str) -> bool {
+        self.goal == goal && self.name == name
+    }
 }
 
 fn path() -> PathBuf {
@@ -78,17 +86,18 @@ pub fn run() {
     let mut steps = vec![1_u64; suites.len()];
     while Instant::now() < until {
         for ((_, name, run), step) in suites.iter().zip(&mut steps) {
-            let mut counts = read();
-            let at = counts.iter().position(|count| count.goal == goal && count.name == *name).unwrap_or_else(|| {
-                // Seeds below are those of every run of the tests.
-                counts.push(Count { goal, name: (*name).to_owned(), next_seed: 1 << 32, ..Count::default() });
-                counts.len() - 1
-            });
-            let from = counts[at].next_seed;
+            let from =
+                read().into_iter().find(|count| count.is(goal, name)).map_or(FIRST_SEED, |count| count.next_seed);
             let began = Instant::now();
             let mut suite = Suite::begin(name, "torture");
             run(from..from + *step, &mut suite);
             let took = began.elapsed();
+            // Read again: another goal may have its long run at the same time.
+            let mut counts = read();
+            let at = counts.iter().position(|count| count.is(goal, name)).unwrap_or_else(|| {
+                counts.push(Count { goal, name: (*name).to_owned(), ..Count::default() });
+                counts.len() - 1
+            });
             let count = &mut counts[at];
             count.next_seed = from + *step;
             count.tries += suite.tries();

@@ -73,7 +73,7 @@ pub fn verify(dir: impl AsRef<Path>, options: &Options, progress: &mut dyn FnMut
     match Store::open_read_only(&options.vfs, &dir.join("db"), &store_options, applied.unwrap_or(0)) {
         Ok(store) => {
             // Opening for writing cuts it off. After a power cut it is none, but nothing tells it from rot.
-            store.torn().map(found).transpose()?.into_iter().for_each(&mut note);
+            store.torn_end().map(|torn| found(torn.damaged())).transpose()?.into_iter().for_each(&mut note);
             let checked = store.snapshot().verify(&mut note);
             (report.chunks, report.entries, report.datasets) = (checked.chunks, checked.entries, checked.datasets);
             report.bytes += checked.bytes;

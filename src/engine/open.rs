@@ -25,7 +25,7 @@ use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto, segment_path};
 use crate::options::{Compression, Options};
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
-use crate::store::{Applied, Index, Store, StoreOptions};
+use crate::store::{Index, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs, create_dirs};
 
@@ -129,16 +129,21 @@ fn create(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Store> {
                 vfs.remove_dir_all(&beside)
                     .map_err(|source| Error::io(format!("remove {}", beside.display()), source))?;
             }
-            Store::open(vfs, &db, &store_options(options), 0)?
+            Store::open_after(vfs, &db, &store_options(options), 0, |store| check_new(dir, store))?.0
         }
         false => Store::create(vfs, &db, &store_options(options))?,
     };
-    if store.applied()?.key > 0 {
-        return Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but the index store is not empty"));
-    }
     let state = LedgerState::new(options.random_id()?, options.random_id()?, options.sync_keys);
     Ledger::create(&**vfs, dir, state)?;
     Ok(store)
+}
+
+/// Without a ledger there is nothing in the index store. Nothing tells how far it was, either.
+fn check_new(dir: &Path, store: &Store) -> Result<()> {
+    if store.applied()?.key > 0 || store.torn_end().is_some() {
+        return Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but the index store is not empty"));
+    }
+    Ok(())
 }
 
 /// Opens ledger, index store and log, and takes what is not sealed into tails.
@@ -150,14 +155,15 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
     let clock_jump = options.clock_jump.as_millis() as u64;
     let now_ms = options.clock.wall_ms();
     let log_options = LogOptions { segment_bytes: options.segment_limit(), now_ms, random: options.random.clone() };
-    let look = |applied: Applied| {
+    let look = |store: &Store| {
+        let applied = store.applied()?;
         let upto = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
         Ok((upto, Log::look(vfs.clone(), &dir, log_options, ledger.clone(), upto)?))
     };
     let (store, (applied, log)) = match created {
         Some(store) => {
-            let applied = store.applied()?;
-            (store, look(applied)?)
+            let looked = look(&store)?;
+            (store, looked)
         }
         None => Store::open_after(&vfs, &dir.join(DB), &store_options(&options), state.applied_upto.key, look)?,
     };

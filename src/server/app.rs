@@ -85,7 +85,10 @@ impl App {
         let engine = self.engine.clone();
         match tokio::task::spawn_blocking(move || work(&engine)).await {
             Ok(done) => Ok(done?),
-            Err(error) => Err(Problem::internal(format!("the work for this request broke off: {error}"))),
+            Err(error) => {
+                tracing::error!(%error, "the work for a request broke off");
+                Err(Problem::internal("the work for this request broke off"))
+            }
         }
     }
 }

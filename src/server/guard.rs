@@ -41,12 +41,15 @@ pub async fn guard<E>(
 ) -> Result<Response, E> {
     let began = Instant::now();
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let response = match admit(app, &mut request) {
-        Ok(()) => match AssertUnwindSafe(next(request)).catch_unwind().await {
-            Ok(answered) => answered?,
-            Err(_) => Problem::internal("the server failed at this request").into_response(),
-        },
-        Err(problem) => problem.into_response(),
+    let answering = AssertUnwindSafe(async {
+        match admit(app, &mut request) {
+            Ok(()) => next(request).await,
+            Err(problem) => Ok(problem.into_response()),
+        }
+    });
+    let response = match answering.catch_unwind().await {
+        Ok(answered) => answered?,
+        Err(_) => Problem::internal("the server failed at this request").into_response(),
     };
     let (status, micros) = (response.status().as_u16(), began.elapsed().as_micros() as u64);
     app.counters.answered(status, micros);

@@ -42,7 +42,27 @@ pub struct Peer {
     /// Where it comes from.
     pub address: SocketAddr,
     /// Its place among the connections: whoever takes the connection over (a socket) keeps this.
-    pub slot: Arc<OwnedSemaphorePermit>,
+    pub slot: Arc<Slot>,
+}
+
+/// A place among the connections, which counts as an open one while it is held.
+#[derive(Debug)]
+pub struct Slot {
+    app: Arc<App>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    fn new(app: &Arc<App>, permit: OwnedSemaphorePermit) -> Slot {
+        app.counters.connections.fetch_add(1, Ordering::Relaxed);
+        Slot { app: Arc::clone(app), _permit: permit }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.app.counters.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Listens, with room for many who come at once.
@@ -63,7 +83,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor
     loop {
         let accepted = tokio::select! {
             () = &mut closing => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&app, &listener, &slots) => accepted,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -85,36 +105,19 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Result<(TcpStream, Peer)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
+async fn accept(app: &Arc<App>, listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Result<(TcpStream, Peer)> {
+    let permit = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, Peer { address, slot: Arc::new(slot) }))
+    Ok((stream, Peer { address, slot: Arc::new(Slot::new(app, permit)) }))
 }
 
 async fn connection(app: Arc<App>, stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>, routes: Arc<Routes>) {
     // A page is written as a whole: nothing to be gained by waiting for more.
     let _ = stream.set_nodelay(true);
-    let _open = Open::count(&app);
     match tls {
         None => http(Arc::clone(&app), stream, peer, routes).await,
         // Apart, so that a connection without it does not hold room for it.
         Some(tls) => Box::pin(https(Arc::clone(&app), stream, peer, &tls, routes)).await,
-    }
-}
-
-/// A connection that counts as open until this is dropped, also by a panic.
-struct Open(Arc<App>);
-
-impl Open {
-    fn count(app: &Arc<App>) -> Open {
-        app.counters.connections.fetch_add(1, Ordering::Relaxed);
-        Open(Arc::clone(app))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.counters.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

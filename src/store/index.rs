@@ -87,7 +87,8 @@ impl Index {
         self.check_room(&self.get(), more)?;
         let mut present = self.present.write();
         wait_until_free(&present, GATE)?;
-        *present = Arc::new(Store::open_again(&vfs, &dir, options, at_least)?);
+        let torn = present.torn_end().cloned();
+        *present = Arc::new(Store::open_again(&vfs, &dir, options, at_least, torn.as_ref())?);
         tracing::info!(dir = %dir.display(), "opened the index store again after the disk was full");
         Ok(())
     }

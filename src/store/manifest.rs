@@ -31,22 +31,22 @@ const MAX_TORN_BYTES: u64 = 1 << 20;
 /// What of a MANIFEST comes behind its sound records, and RocksDB would stumble over or pass over. It was not synced when
 /// the power went, or is rot. The store without it is an older one, with the same data if the ledger agrees and all of its
 /// files are there: then nothing is lost but steps that are made again.
-#[derive(Debug)]
-pub(super) struct TornEnd {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TornEnd {
     pub file: PathBuf,
     pub offset: u64,
     pub what: &'static str,
 }
 
 impl TornEnd {
-    /// As an error: the store without it is not whole.
+    /// As an error.
     pub fn damaged(&self) -> Error {
         Error::damaged(self.file.clone(), self.offset, self.what)
     }
 
     /// A directory with all files of the store in `dir`, by links, and a MANIFEST without the torn end: to look at the
     /// store without changing it.
-    pub fn view(&self, dir: &Path) -> Result<TempDir> {
+    pub(super) fn view(&self, dir: &Path) -> Result<TempDir> {
         let link = |view: TempDir| {
             for entry in fs::read_dir(std::path::absolute(dir)?)? {
                 let file = entry?.path();
@@ -65,15 +65,17 @@ impl TornEnd {
         view.map_err(|error| Error::io(format!("look at {} without its torn end", self.file.display()), error))
     }
 
-    /// Cuts it off. The bytes are kept beside, in a file that ends in `.torn`.
-    pub fn cut(&self, vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    /// Cuts it off. The bytes are kept beside, in a file that ends in `.torn`; one that was kept before is removed.
+    pub(super) fn cut(&self, vfs: &dyn Vfs, dir: &Path) -> Result<()> {
         let kept = self.file.with_extension("torn");
         let cut = || {
             let mut file = File::options().read(true).write(true).open(&self.file)?;
             file.seek(SeekFrom::Start(self.offset))?;
-            match fs::remove_file(&kept) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
+            for entry in fs::read_dir(dir)? {
+                let other = entry?.path();
+                if other.extension() == kept.extension() {
+                    fs::remove_file(other)?;
+                }
             }
             let mut aside = File::create_new(&kept)?;
             let bytes = std::io::copy(&mut (&mut file).take(MAX_TORN_BYTES), &mut aside)?;

@@ -17,6 +17,7 @@ use super::families::Family;
 #[cfg(feature = "testing")]
 use super::kv::Double;
 use super::kv::Kv;
+use super::manifest::TornEnd;
 use super::record::{Applied, FORMAT_VERSION};
 use super::tuning::{self, Shared};
 use super::{Result, Store, StoreOptions, blobs, errors, keys, manifest};
@@ -59,26 +60,37 @@ impl Store {
         Ok(Store::open_after(vfs, dir, options, at_least, |_| Ok(()))?.0)
     }
 
-    /// The same, if `check` agrees: it is told how far the store has applied the log, before anything is changed.
+    /// The same, if `check` agrees: it is given what a read-only look sees, before anything is changed.
     pub fn open_after<T>(
         vfs: &Arc<dyn Vfs>,
         dir: &Path,
         options: &StoreOptions,
         at_least: u64,
-        check: impl FnOnce(Applied) -> Result<T>,
+        check: impl FnOnce(&Store) -> Result<T>,
     ) -> Result<(Store, T)> {
         // Nothing of this read-only opening is kept but its verdict, so it needs no caches.
         let little = StoreOptions { memory: options.memory.min(4 << 20), cache_bytes: 0, ..*options };
-        let applied = Store::open_read_only(vfs, dir, &little, at_least)?.applied()?;
-        let checked = check(applied)?;
-        Ok((Store::open_again(vfs, dir, options, at_least)?, checked))
+        let looked = Store::open_read_only(vfs, dir, &little, at_least)?;
+        let checked = check(&looked)?;
+        let (applied, torn) = (looked.applied()?.key, looked.torn_end().cloned());
+        drop(looked);
+        Ok((Store::open_again(vfs, dir, options, applied, torn.as_ref())?, checked))
     }
 
-    /// The same for a store that a read-only opening found whole. A torn end of the MANIFEST is cut off.
-    pub(super) fn open_again(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
-        if !vfs.holds_index()
-            && let Some(torn) = manifest::check(dir)?
-        {
+    /// The same for a store that a read-only opening found whole, without this end of the MANIFEST if it is torn: that is
+    /// cut off.
+    pub(super) fn open_again(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        options: &StoreOptions,
+        at_least: u64,
+        torn: Option<&TornEnd>,
+    ) -> Result<Store> {
+        let found = if vfs.holds_index() { None } else { manifest::check(dir)? };
+        if found.as_ref() != torn {
+            return Err(Error::damaged(dir, None, "its MANIFEST is not what it was a moment ago; open it again"));
+        }
+        if let Some(torn) = torn {
             torn.cut(&**vfs, dir)?;
         }
         let store = connect(vfs, dir, options, Mode::ReadWrite)?;
@@ -88,18 +100,18 @@ impl Store {
 
     /// The same for reads alone; it changes nothing in `dir` ever. A torn end of the MANIFEST is passed over.
     pub fn open_read_only(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, at_least: u64) -> Result<Store> {
-        let torn = if vfs.holds_index() { None } else { manifest::check(dir)? };
-        let view = torn.map(|torn| torn.view(dir).map(|view| (torn, view))).transpose()?;
-        let seen = view.as_ref().map_or(dir, |(_, view)| view.path());
-        let looked = Store::look(vfs, dir, seen, options, at_least);
-        match view {
-            None => looked,
-            Some((torn, view)) => match looked {
-                Ok(store) => Ok(Store { torn: Some((torn, view)), ..store }),
-                // What is missing was in what seemed to be torn.
-                Err(Error::Damaged { .. }) => Err(torn.damaged()),
-                Err(error) => Err(error),
-            },
+        let Some(torn) = (if vfs.holds_index() { None } else { manifest::check(dir)? }) else {
+            return Store::look(vfs, dir, dir, options, at_least);
+        };
+        let view = torn.view(dir)?;
+        match Store::look(vfs, dir, view.path(), options, at_least) {
+            Ok(store) => Ok(Store { torn: Some((torn, view)), ..store }),
+            // What is missing was in what seemed to be torn.
+            Err(Error::Damaged { what, .. }) => {
+                let what = what.replace(&*view.path().to_string_lossy(), &dir.to_string_lossy());
+                Err(Error::damaged(torn.file, torn.offset, format!("{}; without the rest: {what}", torn.what)))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -115,9 +127,9 @@ impl Store {
         Ok(store)
     }
 
-    /// What a read-only opening passes over because it seems to be torn.
-    pub fn torn(&self) -> Option<Error> {
-        self.torn.as_ref().map(|(torn, _)| torn.damaged())
+    /// The end of the MANIFEST that this read-only opening passes over.
+    pub fn torn_end(&self) -> Option<&TornEnd> {
+        self.torn.as_ref().map(|(torn, _)| torn)
     }
 
     /// RocksDB opens a store of many files without looking at most of them, and deletes what it does not know of.

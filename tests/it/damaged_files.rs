@@ -1,7 +1,8 @@
 //! What is damaged is named, and never taken for an empty store. Flips and missing pieces of all kinds are tried in
 //! tests/faults.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use tidelog::{Engine, Error, verify};
 
@@ -44,4 +45,52 @@ fn a_store_whose_database_is_gone_is_not_an_empty_store() {
     assert!(matches!(&refused, Err(Error::Damaged { .. })), "{refused:?}");
     let report = verify(&path, &small(), &mut |_, _| {});
     assert!(report.is_err() || report.is_ok_and(|report| !report.findings.is_empty()));
+}
+
+/// RocksDB's list of what there is in `db`.
+fn manifest(db: &Path) -> PathBuf {
+    let current = std::fs::read_to_string(db.join("CURRENT")).expect("a file");
+    db.join(current.trim())
+}
+
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = std::fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").path());
+    files.map(|file| (file.clone(), std::fs::read(&file).expect("a file"))).collect()
+}
+
+#[test]
+fn a_torn_end_of_the_database_is_told_by_verify_and_cut_by_opening() {
+    let (_dir, path) = closed(true);
+    let file = manifest(&path.join("db"));
+    let mut bytes = std::fs::read(&file).expect("a file");
+    let sound = bytes.len() as u64;
+    bytes.extend([0xdf, 0x4e, 0xd5, 0xbd, 60, 0, 1, 9, 0, 3]);
+    bytes.resize(bytes.len() + 57, 0);
+    std::fs::write(&file, bytes).expect("damage");
+    let report = verify(&path, &small(), &mut |_, _| {}).expect("a report");
+    let told: Vec<_> = report.findings.iter().map(|finding| (finding.file.clone(), finding.offset)).collect();
+    assert_eq!(told, [(Some(file.clone()), Some(sound))]);
+    let engine = Engine::open(&path, small()).expect("it opens");
+    assert_eq!(engine.stat("d").expect("it is there").head.get(), 40);
+    engine.close().expect("a clean close");
+    assert!(verify(&path, &small(), &mut |_, _| {}).expect("a report").findings.is_empty());
+}
+
+#[test]
+fn a_database_without_a_ledger_is_not_a_new_store() {
+    let (_dir, path) = closed(true);
+    std::fs::remove_file(path.join("ledger")).expect("damage");
+    std::fs::remove_dir_all(path.join("log")).expect("damage");
+    let db = path.join("db");
+    let file = manifest(&db);
+    let sound = std::fs::read(&file).expect("a file");
+    for at in (8..=sound.len()).step_by(50).chain([sound.len()]) {
+        let mut bytes = sound.clone();
+        bytes[at..].fill(0);
+        std::fs::write(&file, bytes).expect("damage");
+        let before = content(&db);
+        let refused = Engine::open(&path, small()).map(|_| ());
+        assert!(matches!(&refused, Err(Error::Damaged { .. })), "zeros from {at}: {refused:?}");
+        assert!(content(&db) == before, "zeros from {at}: a refused opening changed the database");
+    }
 }

@@ -302,6 +302,8 @@ impl Socket {
 
     /// Sees commits under way through, says why it ends, and lets the client have the last word.
     async fn end(&mut self, code: u16, reason: &'static str) {
+        // One of them may wait for room that others could have.
+        self.subscriptions = Subscriptions::default();
         let answers = async {
             while !self.commits.is_empty() {
                 let ended = self.commits.next(&self.app).await;

@@ -25,7 +25,7 @@ use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto, segment_path};
 use crate::options::{Compression, Options};
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
-use crate::store::{Index, Store, StoreOptions};
+use crate::store::{Applied, Index, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs, create_dirs};
 
@@ -156,11 +156,10 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
     let now_ms = options.clock.wall_ms();
     let log_options = LogOptions { segment_bytes: options.segment_limit(), now_ms, random: options.random.clone() };
     let look = |store: &Store| {
-        let applied = store.applied()?;
-        let upto = Upto { key: applied.key, pos: LogPos { segment: applied.segment, offset: applied.offset } };
+        let upto = applied(store)?;
         Ok((upto, Log::look(vfs.clone(), &dir, log_options, ledger.clone(), upto)?))
     };
-    let (store, (applied, log)) = match created {
+    let (store, (upto, log)) = match created {
         Some(store) => {
             let looked = look(&store)?;
             (store, looked)
@@ -172,19 +171,23 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         store: &store,
         ledger: &ledger,
         options: &options,
-        tail: Tail::new(applied.key + 1, applied.pos),
+        tail: Tail::new(upto.key + 1, upto.pos),
         now_ms,
         replayed: Replayed::default(),
     };
     let (mut log, recovery) = log.open(&mut |header, body, end| replay.frame(header, body, end))?;
     let Replay { tail, replayed, .. } = replay;
     tail.set_end(log.end());
-    let applied = store.applied()?;
-    log.recycle(LogPos { segment: applied.segment, offset: applied.offset })?;
+    let upto = applied(&store)?;
+    // A seal may have ended before the ledger said so. What is let go of now must be there at the next opening too.
+    if ledger.lock().state().applied_upto.key < upto.key {
+        ledger.lock().update(|state| state.applied_upto = upto)?;
+    }
+    log.recycle(upto.pos)?;
     if let Some(cut) = &recovery.cut {
         tracing::warn!(file = %cut.file.display(), offset = cut.offset, bytes = cut.bytes, "cut a torn tail off the log");
     }
-    let last_key = recovery.last_key.max(applied.key);
+    let last_key = recovery.last_key.max(upto.key);
     replayed.tell(&dir, began, recovery.lineage_changed, last_key);
     let next_key = recovery.next_key.max(last_key + 1);
     let state = ledger.lock().state().clone();
@@ -215,6 +218,12 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         index: Index::new(store),
         ledger,
     })
+}
+
+/// How far the index store has applied the log.
+fn applied(store: &Store) -> Result<Upto> {
+    let Applied { key, segment, offset, .. } = store.applied()?;
+    Ok(Upto { key, pos: LogPos { segment, offset } })
 }
 
 /// Takes recovered frames into a tail, and seals it whenever it is full: memory stays bounded also if the store was

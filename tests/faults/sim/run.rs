@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidelog::testing::sim::{ManualClock, Random, SimDisk};
 use tidelog::{
-    Batch, Cap, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Options, Result, Retention, SyncKey,
-    SyncKeys,
+    Batch, Cap, Clock as _, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Options, Result,
+    Retention, SyncKey, SyncKeys,
 };
 
 use super::check::{Client, Copy, Past};
@@ -92,6 +92,11 @@ impl Run {
 
     fn note(&mut self, text: String) {
         self.story.push(text);
+    }
+
+    /// The time of the machine.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.wall_ms()
     }
 
     pub fn engine(&self) -> &Engine {

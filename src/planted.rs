@@ -51,6 +51,8 @@ pub enum Bug {
     MarksNotSealed,
     /// A life begins where the caller says `create`.
     BornByOp,
+    /// What is remembered of a dataset stays when a seal changes it.
+    RecentKept,
     /// A deleted dataset's id is still known by its name.
     DeletionNotCounted,
     /// A store that is open is opened again.

@@ -22,8 +22,7 @@ use moment::position_at;
 /// The page of `dataset` after `cursor`.
 pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Result<Page> {
     let store = core.store();
-    let (pin, dataset) = Pin::of(core, &store, name)?;
-    Ok(page(core, &pin, &dataset, cursor, limits)?.0)
+    Pin::read(core, &store, name, |pin, dataset| Ok(page(core, pin, dataset, cursor, limits)?.0))
 }
 
 /// The page of a dataset as of a pinned moment, and how many entries were looked at for it.
@@ -88,7 +87,7 @@ pub fn read(
 
 /// The rules for a dataset: one that once lost a live entry is read like a window for good.
 fn rules(core: &Core, pin: &Pin<'_>, dataset: &Dataset, view: View) -> Rules {
-    let keep = match dataset.record.window_trimmed {
+    let keep = match dataset.record().window_trimmed {
         true => Keep::Window,
         false => core.retention_or_default(pin.retention(dataset)).keep,
     };
@@ -129,11 +128,11 @@ fn window_of(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, rul
 
 fn stale(dataset: &Dataset, position: u64, reason: StaleReason) -> Error {
     let floor = match reason {
-        StaleReason::Trimmed => dataset.record.floor,
-        StaleReason::HistoryTrimmed => dataset.record.history_floor,
+        StaleReason::Trimmed => dataset.record().floor,
+        StaleReason::HistoryTrimmed => dataset.record().history_floor,
         _ => 0,
     };
-    Error::Stale(Stale { reason, dataset: dataset.record.name.clone(), position, floor })
+    Error::Stale(Stale { reason, dataset: dataset.record().name.clone(), position, floor })
 }
 
 /// A page in the making.
@@ -155,36 +154,35 @@ struct Reader<'p, 'a> {
 impl Reader<'_, '_> {
     /// Reads what is sealed; false if a limit ended the page.
     fn sealed(&mut self) -> Result<bool> {
-        let upto = self.window.bound.min(self.pin.sealed_upto).min(self.dataset.record.head);
+        let upto = self.window.bound.min(self.pin.sealed_upto).min(self.dataset.record().head);
         if self.window.position >= upto {
             return Ok(true);
         }
-        let (id, record) = (self.dataset.id, &self.dataset.record);
+        let id = self.dataset.id;
         let latest = self.rules.view == View::Latest;
-        let snapshot = self.pin.snapshot();
-        let mut marks = latest.then(|| snapshot.marks(id, self.window.position).peekable());
+        let mut marks = match latest {
+            true => Some(self.pin.marks(self.dataset, self.window.position)),
+            false => None,
+        };
         // What comes into a tail from now on is above the bound.
         let tails: Vec<&Arc<Tail>> = match latest {
             true => self.pin.tails.oldest_first().filter(|tail| tail.read().datasets.contains_key(&id)).collect(),
             false => Vec::new(),
         };
-        for chunk in snapshot.chunks(id, record.epoch, self.window.position.saturating_add(1)) {
-            let (_, chunk) = self.chunk.insert(chunk?);
+        for chunk in self.pin.chunks(self.dataset, self.window.position.saturating_add(1)) {
+            let (meta, chunk) = self.chunk.insert(chunk?);
             let chunk = Arc::clone(chunk);
-            for at in chunk.search(self.window.position)..chunk.len() {
+            if let Some(marks) = &mut marks {
+                marks.enter(meta);
+            }
+            let from = chunk.search(self.window.position);
+            self.entries.reserve((chunk.len() - from).min(self.limits.max_entries - self.entries.len()));
+            for at in from..chunk.len() {
                 let key = chunk.key(at);
                 if key > upto {
                     return Ok(true);
                 }
-                let mut successor = None;
-                if let Some(marks) = &mut marks {
-                    while marks.next_if(|mark| matches!(mark, Ok((old, _)) if *old < key)).is_some() {}
-                    match marks.peek() {
-                        Some(Ok((old, next))) if *old == key => successor = Some(*next),
-                        Some(Err(_)) => return Err(marks.next().and_then(Result::err).unwrap_or(Error::Closed)),
-                        _ => {}
-                    }
-                }
+                let successor = marks.as_mut().map(|marks| marks.successor(key)).transpose()?.flatten();
                 if !self.take_sealed(&chunk, at, successor, &tails)? {
                     return Ok(false);
                 }
@@ -198,7 +196,7 @@ impl Reader<'_, '_> {
         let row = chunk.entry(at);
         let is_delete = row.op == Op::Delete;
         // A tombstone at or below the floor that nothing replaced is dropped, even while it still lies in its chunk.
-        let purged = is_delete && mark.is_none() && row.key <= self.dataset.record.floor;
+        let purged = is_delete && mark.is_none() && row.key <= self.dataset.record().floor;
         let successor = match (self.rules.view, mark) {
             (View::Every, _) => None,
             (View::Latest, Some(next)) => Some(next),
@@ -235,7 +233,7 @@ impl Reader<'_, '_> {
 
     /// Takes what is due of a tail, as far as lives are known there; `life` is that of the entry at one key.
     fn take_from(&mut self, tail: &Tail, life: Option<(u64, Born)>) -> Taken {
-        let (inner, id, floor) = (tail.read(), self.dataset.id, self.dataset.record.floor);
+        let (inner, id, floor) = (tail.read(), self.dataset.id, self.dataset.record().floor);
         let Some(part) = inner.datasets.get(&id) else { return Taken::All };
         let bound = if planted(Bug::BoundIgnored) { u64::MAX } else { self.window.bound };
         let due = part.between(self.window.position, bound);
@@ -356,15 +354,14 @@ pub fn tail_entry(inner: &Inner, entry: &TailEntry, payloads: bool, new: bool) -
 /// What lies above `position`: what was ever appended there, less what is known to be before it. `read` is the last
 /// chunk that was read on the way to the position.
 fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64, read: Option<(ChunkMeta, Arc<Chunk>)>) -> Result<Pending> {
-    let record = &dataset.record;
+    let record = dataset.record();
     let (mut entries, mut bytes) = pin.due_in_tails(dataset, position);
     if position < record.head {
-        let id = dataset.id;
         // Chunks count what was ever appended up to their ends, so two of them tell what lies between.
         // All before the chunk that was read last is behind the position: if that one is not, nothing else is to be found.
         let (meta, chunk) = match read.filter(|(meta, _)| meta.last > position) {
             Some((meta, chunk)) => (Some(meta), Some(chunk)),
-            None => (pin.snapshot().meta_covering(id, position.saturating_add(1))?, None),
+            None => (pin.meta_covering(dataset, position.saturating_add(1))?, None),
         };
         if let Some(meta) = meta {
             entries += record.seq.saturating_sub(meta.seq);
@@ -375,7 +372,7 @@ fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64, read: Option<(ChunkM
             } else {
                 let chunk = match chunk {
                     Some(chunk) => chunk,
-                    None => pin.snapshot().chunk(id, record.epoch, meta.last)?,
+                    None => pin.chunk(dataset, &meta)?,
                 };
                 for at in chunk.search(position)..chunk.len() {
                     let row = chunk.entry(at);

@@ -26,7 +26,7 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
     let known = acked(&pin, &dataset, consumer.as_bytes())?;
     // One that is new reads the state as of now.
     let acked = known.unwrap_or(Acked { position: 0, bound: pin.visible });
-    let floor = dataset.record.history_floor;
+    let floor = dataset.record().history_floor;
     if acked.position.max(acked.bound) < floor {
         return Err(Error::Evicted { consumer: consumer.to_string(), floor });
     }
@@ -143,12 +143,12 @@ struct First<'p, 'a> {
 impl First<'_, '_> {
     fn add(&mut self, id: u64, name: Bytes) -> Result<()> {
         let Some(dataset) = dataset_of(self.pin, id)? else { return Ok(()) };
-        if self.after.is_some_and(|after| (&name[..], &dataset.record.name[..]) <= (after.0.as_bytes(), after.1)) {
+        if self.after.is_some_and(|after| (&name[..], &dataset.record().name[..]) <= (after.0.as_bytes(), after.1)) {
             return Ok(());
         }
         if let Some(acked) = acked(self.pin, &dataset, &name)? {
-            let key = (name, Bytes::from(dataset.record.name));
-            self.rows.insert(key, (acked, dataset.record.history_floor));
+            let key = (name, Bytes::copy_from_slice(&dataset.record().name));
+            self.rows.insert(key, (acked, dataset.record().history_floor));
             if self.rows.len() > self.limit {
                 self.rows.pop_last();
             }
@@ -181,10 +181,7 @@ fn dataset_of(pin: &Pin<'_>, id: u64) -> Result<Option<Dataset>> {
         None => pin.snapshot().record(id)?.map(|record| record.name),
     };
     let Some(name) = name else { return Ok(None) };
-    Ok(pin.dataset(&name)?.filter(|dataset| dataset.id == id).map(|mut dataset| {
-        dataset.record.name = name;
-        dataset
-    }))
+    Ok(pin.dataset(&name)?.filter(|dataset| dataset.id == id))
 }
 
 /// What a consumer has acknowledged, if it is known.

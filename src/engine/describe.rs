@@ -15,7 +15,7 @@ use crate::types::{DatasetStat, NamePage, Op, Retention, StoreStat, SyncKey};
 pub fn stat(core: &Core, name: &[u8]) -> Result<DatasetStat> {
     let store = core.store();
     let (pin, dataset) = Pin::of(core, &store, name)?;
-    let record = &dataset.record;
+    let record = dataset.record();
     let (mut superseded, mut tombstones) = (record.superseding as i64, record.tombstones as i64);
     let (mut entries, mut bytes, mut time_ms) = (record.entries, record.bytes, record.head_time_ms);
     for tail in pin.tails.oldest_first() {

@@ -17,8 +17,7 @@ use crate::window::Window;
 /// The newest entry of an entity, if it exists.
 pub fn get(core: &Core, name: &[u8], entity: &[u8]) -> Result<Option<Entry>> {
     let store = core.store();
-    let (pin, dataset) = Pin::of(core, &store, name)?;
-    newest(&pin, &dataset, entity)
+    Pin::read(core, &store, name, |pin, dataset| newest(pin, dataset, entity))
 }
 
 /// The newest entries of many entities at one moment, and the cursor of that moment. More than `max_bytes` of them
@@ -30,10 +29,19 @@ pub fn get_many(
     max_bytes: usize,
 ) -> Result<(Vec<Option<Entry>>, Cursor)> {
     let store = core.store();
-    let (pin, dataset) = Pin::of(core, &store, name)?;
+    Pin::read(core, &store, name, |pin, dataset| newest_of(core, pin, dataset, entities, max_bytes))
+}
+
+fn newest_of(
+    core: &Core,
+    pin: &Pin<'_>,
+    dataset: &Dataset,
+    entities: &[&[u8]],
+    max_bytes: usize,
+) -> Result<(Vec<Option<Entry>>, Cursor)> {
     let (mut found, mut bytes) = (Vec::with_capacity(entities.len()), 0);
     for entity in entities {
-        let entry = newest(&pin, &dataset, entity)?;
+        let entry = newest(pin, dataset, entity)?;
         bytes += entry.as_ref().map_or(0, size_of);
         if bytes > max_bytes && found.iter().any(Option::is_some) {
             return Err(Error::invalid(format!(
@@ -77,7 +85,7 @@ fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version, payload: bool) ->
             format!("dataset {} has no chunk with key {}, which its index names", dataset.id, version.key),
         )
     };
-    let chunk = pin.snapshot().chunk_covering(dataset.id, dataset.record.epoch, version.key)?.ok_or_else(lost)?;
+    let chunk = pin.chunk_covering(dataset, version.key)?.ok_or_else(lost)?;
     let at = chunk.search(version.key.saturating_sub(1));
     if at >= chunk.len() || chunk.key(at) != version.key {
         return Err(lost());
@@ -205,7 +213,7 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
         return found.finish(&pin, &dataset);
     }
     below = below.min(pin.sealed_upto.saturating_add(1));
-    let record = &dataset.record;
+    let record = dataset.record();
     'chunks: while let Some(chunk) = pin.snapshot().chunk_before(dataset.id, record.epoch, below)? {
         for at in (0..chunk.search(below.saturating_sub(1))).rev() {
             let row = chunk.entry(at);

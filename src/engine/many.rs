@@ -16,9 +16,10 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
             request.len()
         )));
     }
+    let mut trusting = true;
     'moment: loop {
         let store = core.store();
-        let pin = Pin::new(core, &store);
+        let pin = if trusting { Pin::trusting(core, &store) } else { Pin::new(core, &store) };
         let mut datasets: Vec<DatasetChanges> = request.iter().map(|_| DatasetChanges::NotReached).collect();
         let (mut entries_left, mut bytes_left, mut scan_left) = (limits.max_entries, limits.max_bytes, limits.max_scan);
         let mut any = false;
@@ -33,11 +34,18 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
             let (name, cursor) = request[index];
             let left = Limits { max_entries: entries_left, max_bytes: bytes_left, max_scan: scan_left, ..limits };
             let answer = match pin.dataset(name) {
-                Ok(Some(dataset)) if pin.is_behind(&dataset) => continue 'moment,
+                Ok(Some(dataset)) if pin.is_behind(&dataset) => {
+                    trusting &= !pin.is_torn();
+                    continue 'moment;
+                }
                 Ok(Some(dataset)) => page(core, &pin, &dataset, &cursor, left),
                 Ok(None) => Err(Error::DatasetNotFound { dataset: name.to_vec() }),
                 Err(error) => Err(error),
             };
+            if pin.is_torn() {
+                trusting = false;
+                continue 'moment;
+            }
             let (answer, scanned) = match answer {
                 Ok(read) => read,
                 Err(error) => {

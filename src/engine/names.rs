@@ -1,4 +1,4 @@
-//! Ids of names that were looked up lately, so that the commit path need not ask the index store for each.
+//! Ids of names that were looked up lately, so that the index store need not be asked for each.
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -16,7 +16,10 @@ impl Weighter<Bytes, (u64, u64)> for ByBytes {
     }
 }
 
-/// A bounded cache of ids. An id counts only as long as no dataset was deleted since it was looked up.
+/// A count of deletions that is never reached.
+const BY_READER: u64 = u64::MAX;
+
+/// A bounded cache of ids. For a commit an id counts only as long as no dataset was deleted since it was looked up.
 pub struct NameCache(Cache<Bytes, (u64, u64), ByBytes>);
 
 impl NameCache {
@@ -29,6 +32,17 @@ impl NameCache {
     pub fn get(&self, name: &[u8], deletions: u64) -> Option<u64> {
         let (id, at) = self.0.get(name)?;
         (at == deletions).then_some(id)
+    }
+
+    /// An id that `name` had at some time. Who finds a dataset of that id at a moment has the one of this name: ids are
+    /// given once, and a dataset keeps its name.
+    pub fn hint(&self, name: &[u8]) -> Option<u64> {
+        self.0.get(name).map(|(id, _)| id)
+    }
+
+    /// Remembers an id for readers. It may be deleted already by a commit that is not visible yet, so no commit goes by it.
+    pub fn insert_hint(&self, name: &[u8], id: u64) {
+        self.0.insert(Bytes::copy_from_slice(name), (id, BY_READER));
     }
 
     /// Remembers an id that was looked up after `deletions` was read.

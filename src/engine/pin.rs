@@ -4,13 +4,15 @@
 //! iterators; take the dataset's record, with its floors, from that snapshot; ignore rows at or above the oldest
 //! pinned tail's base. Whatever is at or below `visible` is then in a pinned tail or in the snapshot.
 
-use std::cell::OnceCell;
+mod chunks;
+
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use super::core::Core;
 use super::tails::Tails;
 use crate::error::{Error, Result};
-use crate::store::{DatasetRecord, EntityLookup, Snapshot, Store, Version};
+use crate::store::{DatasetRecord, EntityLookup, Sealed, Snapshot, Store, Version};
 use crate::types::{Op, Retention};
 use crate::window::{Born, Floors};
 
@@ -19,23 +21,45 @@ pub struct Pin<'a> {
     pub visible: u64,
     pub tails: Arc<Tails>,
     store: &'a Store,
-    snapshot: OnceCell<Snapshot<'a>>,
+    snapshot: OnceCell<Taken<'a>>,
+    /// Whether what the index store remembers is used.
+    trusting: bool,
+    /// The count of changes of what was used of it.
+    used: Cell<Option<u64>>,
+    /// Whether the snapshot is of a later moment than what was used before it was taken.
+    torn: Cell<bool>,
     /// Everything at or below this key is sealed as far as this moment knows.
     pub sealed_upto: u64,
     /// The key up to which the snapshot has applied the log.
     applied: OnceCell<u64>,
 }
 
+/// A snapshot, and the count of changes of which it is: none if one was being made.
+struct Taken<'a> {
+    snapshot: Snapshot<'a>,
+    count: Option<u64>,
+}
+
 /// A dataset as of a pinned moment.
 pub struct Dataset {
     pub id: u64,
-    /// Its sealed part; empty floors and counters if nothing of it is sealed.
-    pub record: DatasetRecord,
+    sealed: Arc<Sealed>,
 }
 
 impl Dataset {
+    /// One without chunks, or whose chunks are not asked for.
+    fn new(id: u64, record: DatasetRecord) -> Dataset {
+        Dataset { id, sealed: Arc::new(Sealed::new(record)) }
+    }
+
+    /// Its sealed part; empty floors and counters if nothing of it is sealed.
+    pub fn record(&self) -> &DatasetRecord {
+        &self.sealed.record
+    }
+
     pub fn floors(&self) -> Floors {
-        Floors { floor: self.record.floor, history_floor: self.record.history_floor }
+        let DatasetRecord { floor, history_floor, .. } = *self.record();
+        Floors { floor, history_floor }
     }
 }
 
@@ -53,7 +77,48 @@ impl<'a> Pin<'a> {
     fn upto(core: &Core, store: &'a Store, visible: u64) -> Pin<'a> {
         let tails = core.tails.pin();
         let sealed_upto = tails.base().saturating_sub(1);
-        Pin { visible, tails, store, snapshot: OnceCell::new(), sealed_upto, applied: OnceCell::new() }
+        Pin {
+            visible,
+            tails,
+            store,
+            snapshot: OnceCell::new(),
+            trusting: false,
+            used: Cell::new(None),
+            torn: Cell::new(false),
+            sealed_upto,
+            applied: OnceCell::new(),
+        }
+    }
+
+    /// A moment that uses what the index store remembers. Whoever reads at it asks [`Pin::is_torn`] at the end, and if so
+    /// forgets what it read, an error too, and reads again at a moment that does not.
+    pub fn trusting(core: &Core, store: &'a Store) -> Pin<'a> {
+        Pin { trusting: true, ..Pin::new(core, store) }
+    }
+
+    /// Reads of the dataset `name` at one moment, and mostly without a snapshot of the index store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DatasetNotFound`], and those of `read`.
+    pub fn read<T>(
+        core: &Core,
+        store: &'a Store,
+        name: &[u8],
+        mut read: impl FnMut(&Pin<'a>, &Dataset) -> Result<T>,
+    ) -> Result<T> {
+        let (pin, dataset) = Pin::find(name, core, || Pin::trusting(core, store))?;
+        let outcome = read(&pin, &dataset);
+        if !pin.is_torn() {
+            return outcome;
+        }
+        let (pin, dataset) = Pin::of(core, store, name)?;
+        read(&pin, &dataset)
+    }
+
+    /// Whether something was read that is not of this moment.
+    pub fn is_torn(&self) -> bool {
+        self.torn.get()
     }
 
     /// A moment, and the dataset `name` in it.
@@ -62,12 +127,23 @@ impl<'a> Pin<'a> {
     ///
     /// [`Error::DatasetNotFound`].
     pub fn of(core: &Core, store: &'a Store, name: &[u8]) -> Result<(Pin<'a>, Dataset)> {
+        Pin::find(name, core, || Pin::new(core, store))
+    }
+
+    fn find(name: &[u8], core: &Core, pin: impl Fn() -> Pin<'a>) -> Result<(Pin<'a>, Dataset)> {
         loop {
-            let known = core.names.get(name, core.deletions());
-            let pin = Pin::new(core, store);
-            let dataset = match known.map(|id| pin.known(id)).transpose()?.flatten() {
+            let hint = core.names.hint(name);
+            let pin = pin();
+            let dataset = match hint.map(|id| pin.known(id)).transpose()?.flatten() {
                 Some(dataset) => dataset,
-                None => pin.dataset(name)?.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?,
+                None => {
+                    let found = pin.dataset(name)?;
+                    let dataset = found.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
+                    if hint != Some(dataset.id) {
+                        core.names.insert_hint(name, dataset.id);
+                    }
+                    dataset
+                }
             };
             if pin.is_behind(&dataset) {
                 continue;
@@ -78,13 +154,25 @@ impl<'a> Pin<'a> {
 
     /// The index store at this moment. Taken when it is first needed: a commit that depends on nothing needs none.
     pub fn snapshot(&self) -> &Snapshot<'a> {
-        self.snapshot.get_or_init(|| self.store.snapshot())
+        &self.taken().snapshot
+    }
+
+    fn taken(&self) -> &Taken<'a> {
+        self.snapshot.get_or_init(|| {
+            let before = self.store.count();
+            let snapshot = self.store.snapshot();
+            let count = before.filter(|_| self.store.count() == before);
+            if self.used.get().is_some_and(|used| count != Some(used)) {
+                self.torn.set(true);
+            }
+            Taken { snapshot, count }
+        })
     }
 
     /// Whether the snapshot is of a later moment than `visible`, so that it lacks what `visible` would need. By then
     /// `visible` itself has moved on: pin again.
     pub fn is_behind(&self, dataset: &Dataset) -> bool {
-        dataset.record.history_floor.max(dataset.record.head) > self.visible
+        dataset.record().history_floor.max(dataset.record().head) > self.visible
     }
 
     /// The dataset of this name, if `id` is an id that it had a moment ago and still has.
@@ -94,7 +182,39 @@ impl<'a> Pin<'a> {
         if id > self.visible || self.tails.has_deleted(id, self.visible) {
             return Ok(None);
         }
-        Ok(self.snapshot().record(id)?.map(|record| Dataset { id, record }))
+        self.sealed(id)
+    }
+
+    /// The dataset of this id, if it has a sealed part.
+    fn sealed(&self, id: u64) -> Result<Option<Dataset>> {
+        if let Some(sealed) = self.remembered(id) {
+            return Ok(Some(Dataset { id, sealed }));
+        }
+        let Some(record) = self.snapshot().record(id)? else { return Ok(None) };
+        let dataset = Dataset::new(id, record);
+        if let Some(count) = self.taken().count.filter(|_| self.trusting && !self.is_torn()) {
+            self.store.remember(count, id, &dataset.sealed);
+        }
+        Ok(Some(dataset))
+    }
+
+    /// What the index store remembers of a dataset, if that is of this moment.
+    fn remembered(&self, id: u64) -> Option<Arc<Sealed>> {
+        let count = self.store.count().filter(|_| self.trusting && !self.is_torn())?;
+        let moment = match self.snapshot.get() {
+            Some(taken) => taken.count?,
+            None => self.used.get().unwrap_or(count),
+        };
+        if count != moment {
+            return None;
+        }
+        let sealed = self.store.recent(id)?;
+        // It is of a count that is the same before and after.
+        if self.store.count() != Some(moment) {
+            return None;
+        }
+        self.used.set(Some(moment));
+        Some(sealed)
     }
 
     /// The dataset of this name.
@@ -108,11 +228,8 @@ impl<'a> Pin<'a> {
             None => self.snapshot().name(name)?,
         };
         let Some(id) = id.filter(|id| !self.tails.has_deleted(*id, self.visible)) else { return Ok(None) };
-        let record = match self.snapshot().record(id)? {
-            Some(record) => record,
-            None => DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() },
-        };
-        Ok(Some(Dataset { id, record }))
+        let new = || Dataset::new(id, DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() });
+        Ok(Some(self.sealed(id)?.unwrap_or_else(new)))
     }
 
     /// The dataset's newest visible key; 0 if it has no entry.
@@ -121,7 +238,7 @@ impl<'a> Pin<'a> {
             let inner = tail.read();
             inner.datasets.get(&dataset.id).and_then(|part| part.head(self.visible))
         });
-        in_tails.unwrap_or(dataset.record.head)
+        in_tails.unwrap_or(dataset.record().head)
     }
 
     /// The retention set for the dataset, if one is.
@@ -130,7 +247,7 @@ impl<'a> Pin<'a> {
             let inner = tail.read();
             inner.datasets.get(&dataset.id).and_then(|part| part.retention.at(self.visible).map(|(_, set)| *set))
         });
-        in_tails.unwrap_or(dataset.record.retention)
+        in_tails.unwrap_or(dataset.record().retention)
     }
 
     /// The entity's newest sealed version at or below `key`, ignoring what is sealed only after this moment.
@@ -167,7 +284,7 @@ impl<'a> Pin<'a> {
         entity: &[u8],
         key: u64,
     ) -> Result<Born> {
-        let (id, floor) = (dataset.id, dataset.record.floor);
+        let (id, floor) = (dataset.id, dataset.record().floor);
         let home = self.tails.oldest_first().rev().find(|tail| tail.base() <= key);
         let known = home.and_then(|tail| {
             let inner = tail.read();
@@ -192,6 +309,7 @@ impl<'a> Pin<'a> {
         };
         if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id))
             && let Some(entry) = part.entry(key)
+            && !self.is_torn()
         {
             part.set_born(entry, born, floor);
         }
@@ -237,7 +355,7 @@ impl<'a> Pin<'a> {
     /// up to `position` among the sealed ones.
     pub fn due_in_tails(&self, dataset: &Dataset, position: u64) -> (u64, u64) {
         // What the record counts already is not counted again.
-        let position = position.max(dataset.record.head);
+        let position = position.max(dataset.record().head);
         self.tails.oldest_first().fold((0, 0), |(entries, bytes), tail| {
             let inner = tail.read();
             let due = inner.datasets.get(&dataset.id).map_or((0, 0), |part| part.due(position, self.visible));

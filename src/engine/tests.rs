@@ -14,7 +14,7 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::log::{Ledger, Log, LogOptions, NewFrame, segment_path};
 use crate::options::Options;
-use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention};
+use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention, View};
 use crate::vfs::OsVfs;
 
 #[test]
@@ -57,6 +57,85 @@ fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
     engine.changes("d", &Cursor::after(deleted), Limits::default()).unwrap();
     let (page, _) = page(&core, &old, &dataset, &Cursor::after(created), Limits::default()).unwrap();
     assert_eq!(page.entries.len(), 1, "the client knows the entity and must be told that it is gone");
+}
+
+#[test]
+fn a_moment_that_the_index_store_has_passed_is_torn_and_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path().join("store"), Options::default().background_compaction(false)).unwrap();
+    let append = |entity: &'static str| {
+        let mut batch = Batch::new();
+        batch.put("d", entity, "x");
+        engine.append(batch).unwrap();
+        engine.seal().unwrap();
+    };
+    append("e1");
+    let read = || engine.changes("d", &Cursor::START, Limits::default()).unwrap().entries.len();
+    assert_eq!([read(), read()], [1, 1]);
+    let core = engine.core().unwrap();
+    let store = core.store();
+    let mut times = 0;
+    let found = Pin::read(&core, &store, b"d", |pin, dataset| {
+        times += 1;
+        if times == 1 {
+            // Of what is remembered a whole page is made.
+            assert_eq!(pin.chunks(dataset, 0).count(), 1);
+            append("e2");
+            assert!(!pin.is_torn());
+            pin.snapshot();
+            assert!(pin.is_torn());
+        }
+        page(&core, pin, dataset, &Cursor::START, Limits::default()).map(|(page, _)| page.entries.len())
+    });
+    assert_eq!((found.unwrap(), times), (2, 2));
+    let pin = Pin::trusting(&core, &store);
+    // It has no name of this dataset's: with a snapshot it stays at its moment.
+    pin.dataset(b"d").unwrap().unwrap();
+    append("e3");
+    pin.snapshot();
+    assert!(!pin.is_torn());
+    assert_eq!([read(), read()], [3, 3]);
+}
+
+#[test]
+fn a_torn_read_leaves_no_chunk_of_a_later_moment_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = Cap { entries: Some(0), bytes: None, age_ms: None };
+    let retention = Retention { keep: Keep::Live, history: none, tombstones: none };
+    let options = Options::default().retention(retention).grace(Duration::ZERO, 0).background_compaction(false);
+    let engine = Engine::open(dir.path().join("store"), options).unwrap();
+    for payload in ["1", "2", "3"] {
+        let mut batch = Batch::new();
+        batch.put("d", "e", payload);
+        engine.append(batch).unwrap();
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    engine.seal().unwrap();
+    // The dataset is remembered, and its chunk is not read yet.
+    (0..2).for_each(|_| assert!(engine.get("d", "nothing").unwrap().is_none()));
+    let core = engine.core().unwrap();
+    let store = core.store();
+    let (old, of_old) = Pin::of(&core, &store, b"d").unwrap();
+    old.snapshot();
+    let now_ms = core.clock.now_ms();
+    let chunk_bytes = core.options.chunk_bytes;
+    let policy = Policy { retention, now_ms, grace_ms: 0, grace_bytes: 0, consumer_bytes: 0, chunk_bytes };
+    let mut times = 0;
+    let found = Pin::read(&core, &store, b"d", |pin, dataset| {
+        times += 1;
+        if times == 1 {
+            let mut report = CompactionReport::default();
+            while report.superseded_dropped < 2 {
+                compact::steps(&store, &[dataset.id], &policy, &mut report, &|| {}).unwrap();
+            }
+        }
+        let all = Limits::default().view(View::Every);
+        page(&core, pin, dataset, &Cursor::since_time(dataset.record().head_time_ms), all)
+            .map(|(page, _)| page.entries.len())
+    });
+    assert!(matches!(found, Err(Error::Stale(_))) && times == 2, "{times}: {found:?}");
+    let (page, _) = page(&core, &old, &of_old, &Cursor::START, Limits::default().view(View::Every)).unwrap();
+    assert_eq!(page.entries.len(), 3, "what was there at the older moment");
 }
 
 #[test]

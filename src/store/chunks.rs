@@ -14,7 +14,7 @@ use super::{Result, keys};
 use crate::chunk::{Chunk, ChunkMeta};
 use crate::codec::Malformed;
 
-impl<'a> Snapshot<'a> {
+impl Snapshot<'_> {
     /// The chunk that holds the smallest key >= `key`. `epoch` is the dataset's as this snapshot has it.
     pub fn chunk_covering(&self, id: u64, epoch: u64, key: u64) -> Result<Option<Arc<Chunk>>> {
         match self.meta_covering(id, key)? {
@@ -29,11 +29,6 @@ impl<'a> Snapshot<'a> {
             Some(meta) => self.chunk(id, epoch, meta.last).map(Some),
             None => Ok(None),
         }
-    }
-
-    /// All chunks that hold a key >= `from`, in key order, with their counts.
-    pub fn chunks(&self, id: u64, epoch: u64, from: u64) -> Chunks<'_, 'a> {
-        Chunks { snapshot: self, metas: self.metas(id, from), id, epoch, ended: false }
     }
 
     /// The counts of the chunk that holds the smallest key >= `key`.
@@ -61,12 +56,16 @@ impl<'a> Snapshot<'a> {
 
     /// The chunk with this last key, which exists: its counts do.
     pub fn chunk(&self, id: u64, epoch: u64, last: u64) -> Result<Arc<Chunk>> {
-        let cache = &self.store.cache;
-        if let Some(chunk) = cache.get((id, epoch, last)) {
-            return Ok(chunk);
+        match self.store.recent_chunk(id, epoch, last) {
+            Some(chunk) => Ok(chunk),
+            None => self.load_chunk(id, epoch, last),
         }
+    }
+
+    /// The same, known not to be in the cache.
+    pub fn load_chunk(&self, id: u64, epoch: u64, last: u64) -> Result<Arc<Chunk>> {
         let chunk = Arc::new(self.read_chunk(id, last)?);
-        cache.insert((id, epoch, last), Arc::clone(&chunk));
+        self.store.cache.insert((id, epoch, last), Arc::clone(&chunk));
         Ok(chunk)
     }
 
@@ -77,29 +76,6 @@ impl<'a> Snapshot<'a> {
         let value = self.get(Family::Chunks, &row).map_err(|error| self.store.name_blob(&row, error))?;
         let value = value.ok_or_else(|| wrong(Malformed("it is missing")))?;
         parse_chunk(&row, &value).map_err(wrong)
-    }
-}
-
-/// Chunks of a dataset, in key order. After an error there is nothing more.
-pub struct Chunks<'s, 'a> {
-    snapshot: &'s Snapshot<'a>,
-    metas: Rows<'s, ChunkMeta>,
-    id: u64,
-    epoch: u64,
-    ended: bool,
-}
-
-impl Iterator for Chunks<'_, '_> {
-    type Item = Result<(ChunkMeta, Arc<Chunk>)>;
-
-    fn next(&mut self) -> Option<Result<(ChunkMeta, Arc<Chunk>)>> {
-        if self.ended {
-            return None;
-        }
-        let meta = self.metas.next()?;
-        let chunk = meta.and_then(|meta| Ok((meta, self.snapshot.chunk(self.id, self.epoch, meta.last)?)));
-        self.ended = chunk.is_err();
-        Some(chunk)
     }
 }
 

@@ -17,6 +17,7 @@ mod kv;
 mod manifest;
 mod open;
 mod pool;
+mod recent;
 mod record;
 mod rows;
 mod snapshot;
@@ -37,10 +38,13 @@ pub use cache::CacheStat;
 pub use entities::EntityLookup;
 pub use index::Index;
 pub use pool::Pool;
+pub use recent::{Sealed, SealedChunk};
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
+pub use rows::Rows;
 pub use snapshot::Snapshot;
 pub use write::Changes;
 
+use crate::chunk::Chunk;
 use crate::codec::Malformed;
 use crate::error::Error;
 use crate::vfs::Vfs;
@@ -49,6 +53,7 @@ use families::Family;
 use kv::{Batch, Kv};
 use manifest::TornEnd;
 use open::Mode;
+use recent::Recent;
 use tuning::Shared;
 
 use crate::error::Result;
@@ -76,6 +81,7 @@ pub struct Store {
     /// The torn end of the MANIFEST, and where RocksDB reads instead.
     torn: Option<(TornEnd, tempfile::TempDir)>,
     cache: ChunkCache,
+    recent: Recent,
     shared: Shared,
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
     /// a walk through all blob files, so it is made once.
@@ -101,6 +107,27 @@ impl Store {
         Snapshot::new(self)
     }
 
+    /// How often the store was changed; none while it is.
+    pub fn count(&self) -> Option<u64> {
+        self.recent.count()
+    }
+
+    /// What is remembered of a dataset. It is as in a snapshot of the present count, if that is the same before and after
+    /// this.
+    pub fn recent(&self, id: u64) -> Option<Arc<Sealed>> {
+        self.recent.get(id)
+    }
+
+    /// Remembers what a snapshot of this count has of a dataset, as long as nothing changes it.
+    pub fn remember(&self, count: u64, id: u64, sealed: &Arc<Sealed>) {
+        self.recent.insert(count, id, sealed);
+    }
+
+    /// The chunk with this last key, if it was read lately.
+    pub fn recent_chunk(&self, id: u64, epoch: u64, last: u64) -> Option<Arc<Chunk>> {
+        self.cache.get((id, epoch, last))
+    }
+
     /// An empty set of changes, with room for `capacity` bytes.
     pub fn changes(&self, capacity: usize) -> Changes<'_> {
         Changes::new(self, capacity)
@@ -115,6 +142,7 @@ impl Store {
         self.point("commit to the index store")?;
         // What is in memtables goes to disk with the same flush.
         self.check_room(changes.len_bytes() as u64 + self.shared.buffers.get_usage() as u64)?;
+        let _changing = self.recent.change(&changes.datasets);
         self.write(changes.batch)
     }
 

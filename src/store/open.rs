@@ -18,6 +18,7 @@ use super::families::Family;
 use super::kv::Double;
 use super::kv::Kv;
 use super::manifest::TornEnd;
+use super::recent::Recent;
 use super::record::{Applied, FORMAT_VERSION};
 use super::tuning::{self, Shared};
 use super::{Result, Store, StoreOptions, blobs, errors, keys, manifest};
@@ -220,9 +221,11 @@ pub(super) enum Mode {
 fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
     let shared = Shared::new(options);
     let kv = rows(vfs, dir, options, &shared, mode)?;
-    let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes));
+    let for_datasets = options.cache_bytes / 8;
+    let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes - for_datasets));
+    let recent = Recent::new(for_datasets);
     let (damaged_blobs, stopped) = (Mutex::default(), AtomicBool::new(false));
-    Ok(Store { kv, vfs, dir: dir.to_path_buf(), torn: None, cache, shared, damaged_blobs, mode, stopped })
+    Ok(Store { kv, vfs, dir: dir.to_path_buf(), torn: None, cache, recent, shared, damaged_blobs, mode, stopped })
 }
 
 pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {

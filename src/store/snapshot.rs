@@ -88,6 +88,12 @@ impl<'a> Snapshot<'a> {
         Rows::new(self, Family::Superseded, (from, to), parse_mark)
     }
 
+    /// The marks of entries from `first` to `last`.
+    pub fn marks_of(&self, id: u64, first: u64, last: u64) -> Rows<'_, (u64, u64)> {
+        let range = (keys::pair(id, first).to_vec(), keys::pair(id, last.saturating_add(1)).to_vec());
+        Rows::new(self, Family::Superseded, range, parse_mark)
+    }
+
     /// A consumer of a dataset.
     pub fn consumer(&self, id: u64, name: &[u8]) -> Result<Option<ConsumerRecord>> {
         self.record_of(Family::Meta, &keys::consumer(id, name))

@@ -4,6 +4,7 @@ mod damage;
 mod double;
 mod full_disk;
 mod reads;
+mod recent;
 mod reopened;
 mod row_keys;
 mod sizes;
@@ -25,6 +26,22 @@ impl Store {
     /// As if a flush had found the disk full.
     pub(crate) fn pretend_full(&self) {
         self.stopped.store(true, Ordering::Release);
+    }
+}
+
+impl Snapshot<'_> {
+    /// All chunks that hold a key >= `from`, in key order, with their counts. After an error there is nothing more.
+    pub(super) fn chunks(
+        &self,
+        id: u64,
+        epoch: u64,
+        from: u64,
+    ) -> impl Iterator<Item = Result<(ChunkMeta, Arc<Chunk>)>> {
+        let mut ended = false;
+        self.metas(id, from).map_while(move |meta| {
+            let chunk = meta.and_then(|meta| Ok((meta, self.chunk(id, epoch, meta.last)?)));
+            (!std::mem::replace(&mut ended, chunk.is_err())).then_some(chunk)
+        })
     }
 }
 

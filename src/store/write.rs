@@ -13,11 +13,13 @@ use crate::meta;
 /// What one [`Store::commit`] will do, all of it or nothing. Later changes win over earlier ones of the same row.
 pub struct Changes<'a> {
     pub(super) batch: Batch<'a>,
+    /// The datasets of which records, chunks or marks change.
+    pub(super) datasets: Vec<u64>,
 }
 
 impl<'a> Changes<'a> {
     pub(super) fn new(store: &'a Store, capacity: usize) -> Changes<'a> {
-        Changes { batch: store.kv.batch(capacity) }
+        Changes { batch: store.kv.batch(capacity), datasets: Vec::new() }
     }
 
     /// About how many bytes this will write.
@@ -27,6 +29,7 @@ impl<'a> Changes<'a> {
 
     /// A chunk and its counts, under its last key.
     pub fn put_chunk(&mut self, id: u64, meta: &ChunkMeta, chunk: &[u8]) {
+        self.concerns(id);
         let row = keys::pair(id, meta.last);
         self.put(Family::Chunks, &row, chunk);
         self.put(Family::ChunkMeta, &row, &meta.encode());
@@ -34,11 +37,13 @@ impl<'a> Changes<'a> {
 
     /// New counts of a chunk that stays as it is.
     pub fn put_meta(&mut self, id: u64, meta: &ChunkMeta) {
+        self.concerns(id);
         self.put(Family::ChunkMeta, &keys::pair(id, meta.last), &meta.encode());
     }
 
     /// Removes the chunk whose last key is `last`.
     pub fn delete_chunk(&mut self, id: u64, last: u64) {
+        self.concerns(id);
         let row = keys::pair(id, last);
         self.delete(Family::Chunks, &row);
         self.delete(Family::ChunkMeta, &row);
@@ -56,6 +61,7 @@ impl<'a> Changes<'a> {
 
     /// Marks the entry at `old` as superseded by the one at `successor`.
     pub fn put_mark(&mut self, id: u64, old: u64, successor: u64) {
+        self.concerns(id);
         let mut value = Vec::with_capacity(10);
         put_varint(&mut value, successor);
         self.put(Family::Superseded, &keys::pair(id, old), &value);
@@ -63,6 +69,7 @@ impl<'a> Changes<'a> {
 
     /// Removes a mark: only together with its entry.
     pub fn delete_mark(&mut self, id: u64, old: u64) {
+        self.concerns(id);
         self.delete(Family::Superseded, &keys::pair(id, old));
     }
 
@@ -78,12 +85,14 @@ impl<'a> Changes<'a> {
 
     /// A dataset's record, under its id.
     pub fn put_record(&mut self, record: &DatasetRecord) -> Result<()> {
+        self.concerns(record.id);
         self.put_encoded(Family::Datasets, &keys::record(record.id), record)
     }
 
     /// Removes everything that belongs to a dataset in `snapshot`: chunks, versions, marks, record, consumers, and its
     /// places in the queues. Its name is left, since it may mean a newer incarnation by now.
     pub fn delete_dataset(&mut self, snapshot: &Snapshot<'_>, id: u64) -> Result<()> {
+        self.concerns(id);
         for family in Family::BY_DATASET {
             let (from, to) = keys::dataset_range(id);
             self.batch.delete_range(family, from, to);
@@ -155,6 +164,12 @@ impl<'a> Changes<'a> {
     /// How far the log has been applied with this batch.
     pub fn set_applied(&mut self, applied: &Applied) -> Result<()> {
         self.put_encoded(Family::Meta, keys::APPLIED, applied)
+    }
+
+    fn concerns(&mut self, id: u64) {
+        if self.datasets.last() != Some(&id) {
+            self.datasets.push(id);
+        }
     }
 
     pub(super) fn put(&mut self, family: Family, row: &[u8], value: &[u8]) {

@@ -18,7 +18,7 @@ pub(super) fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Res
             return Ok(0);
         }
     }
-    let record = &dataset.record;
+    let record = dataset.record();
     if record.created_ms >= time_ms {
         return Ok(0);
     }
@@ -29,7 +29,7 @@ pub(super) fn position_at(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Res
 
 /// The newest sealed key committed before `time_ms`; 0 if there is none.
 fn sealed_before(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> {
-    let record = &dataset.record;
+    let record = dataset.record();
     if record.head_time_ms < time_ms {
         return Ok(record.head);
     }
@@ -37,13 +37,13 @@ fn sealed_before(pin: &Pin<'_>, dataset: &Dataset, time_ms: u64) -> Result<u64> 
     let (mut low, mut high) = (0, record.head);
     while low < high {
         let middle = low + (high - low) / 2;
-        match pin.snapshot().meta_covering(dataset.id, middle)? {
+        match pin.meta_covering(dataset, middle)? {
             Some(meta) if meta.last_time_ms < time_ms => low = meta.last + 1,
             Some(meta) => high = middle.min(meta.first.max(low)),
             None => break,
         }
     }
-    if let Some(chunk) = pin.snapshot().chunk_covering(dataset.id, record.epoch, low)?
+    if let Some(chunk) = pin.chunk_covering(dataset, low)?
         && let Some(row) = chunk.iter().take_while(|row| row.time_ms < time_ms).last()
     {
         return Ok(row.key);

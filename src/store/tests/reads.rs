@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use super::super::snapshot::ConsumerRow;
 use super::*;
 
-fn keys_of(chunk: &crate::chunk::Chunk) -> RangeInclusive<u64> {
+fn keys_of(chunk: &Chunk) -> RangeInclusive<u64> {
     chunk.first_key()..=chunk.last_key()
 }
 

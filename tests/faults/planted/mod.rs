@@ -52,6 +52,7 @@ planted! {
     HistoryFloorNotMoved => seals::a_reader_below_dropped_history_is_stale,
     NewestDropped => seals::compaction_keeps_what_lives,
     MarksNotVerified => seals::a_verification_misses_no_mark,
+    RecentKept => seals::a_page_has_what_was_sealed_since_the_last_one,
     BoundIgnored => reads::a_window_ends_at_its_bound,
     CursorUnchecked => reads::a_cursor_with_a_wrong_bit_is_refused,
     ChunkUnchecked => reads::a_chunk_with_a_wrong_bit_is_refused,

@@ -35,6 +35,19 @@ pub fn what_is_superseded_is_passed_over() {
     assert_eq!(page.entries.len(), 1, "{:?}", page.entries);
 }
 
+pub fn a_page_has_what_was_sealed_since_the_last_one() {
+    let disk = SimDisk::new();
+    let engine = open(&disk);
+    for entries in 1..=3 {
+        put(&engine, &format!("e{entries}"), "x");
+        engine.seal().expect("a seal");
+        for _ in 0..2 {
+            let page = page(&engine, &Cursor::START, View::Every).expect("a page");
+            assert_eq!(page.entries.len(), entries, "{:?}", page.entries);
+        }
+    }
+}
+
 pub fn a_client_is_told_of_every_delete() {
     let disk = SimDisk::new();
     let engine = open(&disk);

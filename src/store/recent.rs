@@ -90,14 +90,15 @@ impl Sealed {
     }
 
     fn memory(&self) -> usize {
-        // As much as is remembered once someone has needed all of it.
-        // Of what is dropped the marks are there until a quarter of its chunk is.
-        let marks = (self.record.superseding + self.record.entries / 3) as usize * size_of::<(u64, u64)>();
+        // As much as is remembered once someone has needed all of it. Of what is dropped the marks are there until a quarter
+        // of its chunk is.
+        let marks = self.record.superseding.saturating_add(self.record.entries / 3);
+        let marks = usize::try_from(marks).unwrap_or(usize::MAX).saturating_mul(size_of::<(u64, u64)>());
         let chunks = match self.chunks_at_most() {
-            few if few <= MAX_CHUNKS => few * size_of::<SealedChunk>() + marks,
+            few if few <= MAX_CHUNKS => marks.saturating_add(few * size_of::<SealedChunk>()),
             _ => 0,
         };
-        ROW_BYTES + self.record.name.len() + chunks
+        chunks.saturating_add(ROW_BYTES + self.record.name.len())
     }
 }
 

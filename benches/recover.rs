@@ -17,7 +17,7 @@ fn options() -> Options {
 fn open(c: &mut Criterion) {
     let mut group = c.benchmark_group("recover");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
-    for unsealed in [0, 20_000, 60_000, 180_000] {
+    for unsealed in [0, 20_000, 60_000, 120_000] {
         let (dir, engine) = store(options());
         fill(&engine, 300_000);
         engine.seal().expect("a seal");

@@ -1,5 +1,6 @@
 mod upkeep;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::Engine;
 use super::changes::page;
+use super::core::Core;
 use super::pin::Pin;
 use crate::compact::{self, Policy};
 use crate::cursor::Cursor;
@@ -17,13 +19,30 @@ use crate::options::Options;
 use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention, View};
 use crate::vfs::OsVfs;
 
-#[test]
-fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
-    let dir = tempfile::tempdir().unwrap();
+/// A store that keeps nothing but what lives.
+fn forgetful(dir: &Path) -> Engine {
     let none = Cap { entries: Some(0), bytes: None, age_ms: None };
     let retention = Retention { keep: Keep::Live, history: none, tombstones: none };
     let options = Options::default().retention(retention).grace(Duration::ZERO, 0).background_compaction(false);
-    let engine = Engine::open(dir.path().join("store"), options).unwrap();
+    Engine::open(dir.join("store"), options).unwrap()
+}
+
+/// Drops all that its retention does not keep, at once.
+fn everything(core: &Core) -> Policy {
+    Policy {
+        retention: core.options.retention,
+        now_ms: core.clock.now_ms(),
+        grace_ms: 0,
+        grace_bytes: 0,
+        consumer_bytes: 0,
+        chunk_bytes: core.options.chunk_bytes,
+    }
+}
+
+#[test]
+fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = forgetful(dir.path());
     let append = |deleted: bool| {
         let mut batch = Batch::new();
         match deleted {
@@ -42,16 +61,8 @@ fn a_remembered_life_does_not_reach_a_reader_of_an_older_moment() {
     let core = engine.core().unwrap();
     let store = core.store();
     let (old, dataset) = Pin::of(&core, &store, b"d").unwrap();
-    let policy = Policy {
-        retention,
-        now_ms: core.clock.now_ms(),
-        grace_ms: 0,
-        grace_bytes: 0,
-        consumer_bytes: 0,
-        chunk_bytes: core.options.chunk_bytes,
-    };
     let mut report = CompactionReport::default();
-    compact::steps(&store, &[dataset.id], &policy, &mut report, &|| {}).unwrap();
+    compact::steps(&store, &[dataset.id], &everything(&core), &mut report, &|| {}).unwrap();
     assert_eq!(report.tombstones_dropped, 1);
     // Another reader asks, without the tombstone.
     engine.changes("d", &Cursor::after(deleted), Limits::default()).unwrap();
@@ -100,10 +111,7 @@ fn a_moment_that_the_index_store_has_passed_is_torn_and_read_again() {
 #[test]
 fn a_torn_read_leaves_no_chunk_of_a_later_moment_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let none = Cap { entries: Some(0), bytes: None, age_ms: None };
-    let retention = Retention { keep: Keep::Live, history: none, tombstones: none };
-    let options = Options::default().retention(retention).grace(Duration::ZERO, 0).background_compaction(false);
-    let engine = Engine::open(dir.path().join("store"), options).unwrap();
+    let engine = forgetful(dir.path());
     for payload in ["1", "2", "3"] {
         let mut batch = Batch::new();
         batch.put("d", "e", payload);
@@ -117,16 +125,13 @@ fn a_torn_read_leaves_no_chunk_of_a_later_moment_behind() {
     let store = core.store();
     let (old, of_old) = Pin::of(&core, &store, b"d").unwrap();
     old.snapshot();
-    let now_ms = core.clock.now_ms();
-    let chunk_bytes = core.options.chunk_bytes;
-    let policy = Policy { retention, now_ms, grace_ms: 0, grace_bytes: 0, consumer_bytes: 0, chunk_bytes };
     let mut times = 0;
     let found = Pin::read(&core, &store, b"d", |pin, dataset| {
         times += 1;
         if times == 1 {
             let mut report = CompactionReport::default();
             while report.superseded_dropped < 2 {
-                compact::steps(&store, &[dataset.id], &policy, &mut report, &|| {}).unwrap();
+                compact::steps(&store, &[dataset.id], &everything(&core), &mut report, &|| {}).unwrap();
             }
         }
         let all = Limits::default().view(View::Every);

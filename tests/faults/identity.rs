@@ -44,8 +44,7 @@ fn lives(seed: u64) -> (u64, u64) {
 /// A disk that says it synced, and did not, from some moment after opening on. What comes of it may be refused; what is
 /// served is true, and no key that was seen is given again. (If it loses even that the store was opened, what is left is
 /// the store as it was closed, and nothing tells it from that: the first commit says so, and is synced.) Time goes on
-/// meanwhile: keys of time that a lying disk lost
-/// are not known from a clock that was set back besides.
+/// meanwhile: keys of time that a lying disk lost are not known from a clock that was set back besides.
 fn lying(seed: u64) -> (u64, u64) {
     let (mut random, mut run) = (Random::new(seed ^ 0x11e5), Run::new(seed, machine()));
     run.open().expect("a new store");

@@ -45,22 +45,15 @@ impl<'a> Pin<'a> {
         meta.map(|meta| self.chunk(dataset, &meta)).transpose()
     }
 
-    /// All chunks that hold a key >= `from`, in key order, with their counts. After an error there is nothing more.
+    /// All chunks that hold a key >= `from`, in key order, with their counts.
     pub fn chunks<'s>(
         &'s self,
         dataset: &'s Dataset,
         from: u64,
     ) -> impl Iterator<Item = Result<(ChunkMeta, Arc<Chunk>)>> + use<'s, 'a> {
-        let mut metas = self.metas(dataset, from);
-        let mut ended = false;
-        std::iter::from_fn(move || {
-            if ended {
-                return None;
-            }
-            let meta = metas.next()?;
-            let chunk = meta.and_then(|meta| Ok((meta, self.chunk(dataset, &meta)?)));
-            ended = chunk.is_err();
-            Some(chunk)
+        self.metas(dataset, from).map(|meta| {
+            let meta = meta?;
+            Ok((meta, self.chunk(dataset, &meta)?))
         })
     }
 

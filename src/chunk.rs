@@ -182,6 +182,11 @@ impl Chunk {
         self.rows.partition_point(|row| row.key <= key)
     }
 
+    /// The index of the entry at `key`, if there is one.
+    pub fn find(&self, key: u64) -> Option<usize> {
+        self.rows.binary_search_by_key(&key, |row| row.key).ok()
+    }
+
     /// About how many bytes of memory it holds.
     pub fn memory(&self) -> usize {
         size_of::<Chunk>() + self.bytes.len() + self.rows.capacity() * size_of::<Row>()

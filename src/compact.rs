@@ -2,8 +2,8 @@
 //!
 //! One dataset at a time, in steps of bounded size. Each step is one atomic batch that moves the floors exactly to what
 //! it drops (F to the newest entry whose predecessor went, `floor` to the newest tombstone that went), so no reader ever
-//! finds something gone above a floor. A dropped entry leaves its index row at once, and its chunk when a quarter of that
-//! is dead; until then readers pass over it by its mark.
+//! finds something gone above a floor. An entity's last version takes its index row along at once. A dropped entry leaves
+//! its chunk when a quarter of that is dead; until then readers pass over it by its mark and the floors.
 
 mod history;
 mod merge;
@@ -200,26 +200,21 @@ impl Step<'_, '_, '_> {
         self.full
     }
 
-    /// Moves `floor` to an entry, and F with it where that is lower.
+    /// Moves `floor` to an entry, and F with it, where they are lower.
     fn raise_floor(&mut self, key: u64, time_ms: u64) {
         if planted(Bug::FloorNotMoved) {
             return;
         }
-        (self.record.floor, self.record.floor_time_ms) = (key, time_ms);
+        if key > self.record.floor {
+            (self.record.floor, self.record.floor_time_ms) = (key, time_ms);
+        }
         if key > self.record.history_floor {
             (self.record.history_floor, self.record.history_floor_time_ms) = (key, time_ms);
         }
     }
 
-    /// Whether an entry is in the index. A dropped one is not, even while it still lies in its chunk.
-    fn is_indexed(&self, entity: &[u8], key: u64) -> Result<bool> {
-        let found = self.pool.version_at_or_below(self.record.id, entity, key)?;
-        Ok(found.is_some_and(|version| version.key == key))
-    }
-
-    /// Notes that an entry is dropped: its index row goes now.
-    fn drop_entry(&mut self, entity: &[u8], key: u64, bytes: u64) {
-        self.changes.delete_version(self.record.id, entity, key);
+    /// Notes that an entry is dropped.
+    fn drop_entry(&mut self, key: u64, bytes: u64) {
         self.dead.add(key, bytes);
         self.record.entries = self.record.entries.saturating_sub(1);
         self.record.bytes = self.record.bytes.saturating_sub(bytes);

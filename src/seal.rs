@@ -3,17 +3,19 @@
 //! Everything is a function of the tail and of what is sealed below it, so that doing it again after a crash writes the
 //! same. The batch is atomic over all column families and carries the key up to which it applies.
 
+mod alive;
+
 use crate::chunk::{ChunkBuilder, ChunkEntry};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::options::Options;
 use crate::planted::{Bug, planted};
-use crate::store::{
-    Applied, Changes, ConsumerRecord, DatasetRecord, EntityLookup, IdempotencyRecord, Snapshot, Store, Version,
-};
+use crate::store::{Applied, Changes, ConsumerRecord, DatasetRecord, IdempotencyRecord, Snapshot, Store, Version};
 use crate::tail::{Acked, Inner, TailDataset};
 use crate::types::{Keep, Op, Retention};
 use crate::window::Born;
+
+pub use alive::AliveCache;
 
 /// What a seal needs to know beside the tail.
 pub struct Sealing {
@@ -52,12 +54,12 @@ struct Before {
     reborn: bool,
 }
 
-/// The batch that seals a tail.
+/// The batch that seals a tail. Its newest versions are in `alive` when this returns, before the batch is committed.
 ///
 /// # Errors
 ///
 /// Those of the index store.
-pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Changes<'s>> {
+pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing, alive: &AliveCache) -> Result<Changes<'s>> {
     let snapshot = store.snapshot();
     let applied = snapshot.applied()?;
     if applied.key >= tail.last_key {
@@ -67,12 +69,12 @@ pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Cha
     let mut changes = store.changes(tail.bytes);
     let mut ids: Vec<u64> = tail.datasets.keys().copied().collect();
     ids.sort_unstable();
-    let mut lookup = snapshot.entity_lookup();
     let mut datasets = applied.datasets;
     for id in ids {
         let part = &tail.datasets[&id];
-        let mut seal = DatasetSeal { snapshot: &snapshot, lookup: &mut lookup, changes: &mut changes, tail, sealing };
-        datasets = datasets.saturating_add_signed(seal.dataset(id, part, applied.key)?);
+        let (snapshot, changes) = (&snapshot, &mut changes);
+        let mut seal = DatasetSeal { snapshot, changes, tail, sealing, alive, applied: applied.key };
+        datasets = datasets.saturating_add_signed(seal.dataset(id, part)?);
     }
     consumers(&snapshot, &mut changes, tail)?;
     for (id, used) in tail.idempotency.iter().filter(|_| !planted(Bug::IdempotencyNotSealed)) {
@@ -85,17 +87,19 @@ pub fn seal<'s>(store: &'s Store, tail: &Inner, sealing: &Sealing) -> Result<Cha
     Ok(changes)
 }
 
-struct DatasetSeal<'c, 's, 'l> {
+struct DatasetSeal<'c, 's> {
     snapshot: &'c Snapshot<'s>,
-    lookup: &'c mut EntityLookup<'l>,
     changes: &'c mut Changes<'s>,
     tail: &'c Inner,
     sealing: &'c Sealing,
+    alive: &'c AliveCache,
+    /// Everything up to this key is sealed.
+    applied: u64,
 }
 
-impl DatasetSeal<'_, '_, '_> {
+impl DatasetSeal<'_, '_> {
     /// Seals a dataset's part, and returns by how much the number of datasets changes.
-    fn dataset(&mut self, id: u64, part: &TailDataset, applied: u64) -> Result<i64> {
+    fn dataset(&mut self, id: u64, part: &TailDataset) -> Result<i64> {
         let known = self.snapshot.record(id)?;
         if part.deleted.is_some() {
             let Some(record) = known else { return Ok(0) };
@@ -118,7 +122,7 @@ impl DatasetSeal<'_, '_, '_> {
         if let Some(set) = part.retention.newest() {
             record.retention = *set;
         }
-        let before = self.versions(part, &mut record, applied)?;
+        let before = self.versions(part, &mut record)?;
         self.chunks(part, &mut record, &before)?;
         self.retention(part, &mut record);
         self.changes.put_record(&record)?;
@@ -129,16 +133,18 @@ impl DatasetSeal<'_, '_, '_> {
         part.entries().first().map_or(self.tail.last_time_ms, |entry| self.tail.frames[entry.frame as usize].time_ms)
     }
 
-    /// Writes index rows and marks, entity by entity, and finds what precedes each entry.
-    fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord, applied: u64) -> Result<Vec<Before>> {
+    /// Writes index rows and marks, entity by entity, and finds what precedes each entry. What the index has is older than the
+    /// tail: a seal is applied as a whole or not at all.
+    fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord) -> Result<Vec<Before>> {
         let mut before = vec![Before::default(); part.entries().len()];
+        let mut marks = Vec::with_capacity(part.entries().len());
         let mut entities: Vec<(&[u8], usize)> = part.firsts().map(|(at, entry)| (entry.entity(), at)).collect();
         entities.sort_unstable();
         for (entity, oldest) in entities {
             let mut previous = match record.seq {
                 // Nothing of this dataset is sealed yet.
                 0 => None,
-                _ => self.lookup.seek(record.id, entity, applied)?,
+                _ => self.newest(record.id, entity)?,
             };
             let mut next = Some(oldest);
             while let Some((at, entry)) = next.and_then(|at| Some((at, part.entries().get(at)?))) {
@@ -147,9 +153,7 @@ impl DatasetSeal<'_, '_, '_> {
                     (row.born, row.reborn) = (entry.key, false);
                 }
                 if let Some(previous) = &previous {
-                    if !planted(Bug::MarksNotSealed) {
-                        self.changes.put_mark(record.id, previous.key, entry.key);
-                    }
+                    marks.push((previous.key, entry.key));
                     record.superseding += 1;
                     record.superseded_bytes += previous.bytes;
                     if previous.op == Op::Delete {
@@ -160,7 +164,6 @@ impl DatasetSeal<'_, '_, '_> {
                 let payload_len = entry.payload().len();
                 let (op, born, reborn, bytes) = (entry.op, row.born, row.reborn, entry.bytes());
                 let version = Version { key: entry.key, op, born, reborn, payload_len, bytes };
-                self.changes.put_version(record.id, entity, &version);
                 if entry.is_delete() {
                     record.tombstones += 1;
                     record.tombstone_bytes += entry.bytes();
@@ -169,8 +172,26 @@ impl DatasetSeal<'_, '_, '_> {
                 previous = Some(version);
                 next = part.newer_index(entry);
             }
+            if let Some(newest) = &previous {
+                self.alive.put(record.id, entity, newest);
+                self.changes.put_newest(record.id, entity, newest);
+            }
+        }
+        // Rows in order are cheaper to write than in disorder.
+        marks.sort_unstable();
+        for (old, successor) in marks.into_iter().filter(|_| !planted(Bug::MarksNotSealed)) {
+            self.changes.put_mark(record.id, old, successor);
         }
         Ok(before)
+    }
+
+    /// The newest sealed version of an entity.
+    fn newest(&self, id: u64, entity: &[u8]) -> Result<Option<Version>> {
+        match self.alive.get(id, entity) {
+            // A seal that failed has left something newer.
+            Some(version) if version.key <= self.applied => Ok(Some(version)),
+            _ => self.snapshot.newest(id, entity),
+        }
     }
 
     /// Packs the entries into chunks.

@@ -66,11 +66,12 @@ impl Step<'_, '_, '_> {
                 if !planted(Bug::HistoryFloorNotMoved) {
                     (self.record.history_floor, self.record.history_floor_time_ms) = (entry.key, entry.time_ms);
                 }
+                if planted(Bug::NewestDropped) {
+                    self.changes.delete_entity(id, entry.entity);
+                }
                 // A window may have dropped it before the dataset became a live one again.
-                let perhaps_gone = self.record.window_trimmed && entry.prev <= self.record.floor;
-                if !perhaps_gone || self.is_indexed(entry.entity, entry.prev)? {
-                    let goes = if planted(Bug::NewestDropped) { entry.key } else { entry.prev };
-                    self.drop_entry(entry.entity, goes, entry.prev_bytes);
+                if entry.prev > self.record.window_floor {
+                    self.drop_entry(entry.prev, entry.prev_bytes);
                     self.report.superseded_dropped += 1;
                 }
                 if self.is_full() {

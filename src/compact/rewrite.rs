@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Step;
 use crate::chunk::{Chunk, ChunkBuilder, ChunkEntry, ChunkMeta};
 use crate::error::{Error, Result};
-use crate::types::Op;
 
 /// The keys that a step drops, each with its bytes.
 #[derive(Default)]
@@ -73,7 +72,7 @@ impl Step<'_, '_, '_> {
                     mark = Some(successor);
                 }
             }
-            if self.is_dead(&entry, mark)? {
+            if self.record.has_dropped(entry.key, entry.op, mark) {
                 if mark.is_some() {
                     self.changes.delete_mark(id, entry.key);
                 }
@@ -82,17 +81,6 @@ impl Step<'_, '_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn is_dead(&self, entry: &ChunkEntry<'_>, mark: Option<u64>) -> Result<bool> {
-        let superseded = mark.is_some_and(|successor| successor <= self.record.history_floor);
-        let purged = mark.is_none() && entry.op == Op::Delete && entry.key <= self.record.floor;
-        if superseded || purged {
-            return Ok(true);
-        }
-        // A dataset that is no window any more goes on raising its floor, past entities that live.
-        let below_window = self.record.window_trimmed && entry.key <= self.record.floor;
-        Ok(below_window && (self.dead.0.contains_key(&entry.key) || !self.is_indexed(entry.entity, entry.key)?))
     }
 
     pub(super) fn push(&self, builder: &mut ChunkBuilder, entry: &ChunkEntry<'_>) -> Result<()> {

@@ -46,7 +46,8 @@ impl Step<'_, '_, '_> {
                 self.record.tombstones = self.record.tombstones.saturating_sub(1);
                 self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
                 self.raise_floor(entry.key, entry.time_ms);
-                self.drop_entry(entry.entity, entry.key, bytes);
+                self.drop_entry(entry.key, bytes);
+                self.changes.delete_entity(id, entry.entity);
                 self.report.tombstones_dropped += 1;
                 if self.is_full() {
                     return Ok(());

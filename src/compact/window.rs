@@ -6,12 +6,12 @@ use crate::error::Result;
 use crate::types::Op;
 
 impl Step<'_, '_, '_> {
-    /// Moves both floors over as many entries as the caps demand.
+    /// Moves all floors over as many entries as the caps demand.
     pub(super) fn window(&mut self) -> Result<()> {
         let cap = self.retention.history;
         let mut excess = Excess::new(&cap, self.record.entries, self.record.bytes, self.policy.now_ms);
         let (id, snapshot, pool) = (self.record.id, self.pool.snapshot(), self.pool);
-        for meta in pool.metas(id, self.record.floor.saturating_add(1)) {
+        for meta in pool.metas(id, self.record.window_floor.saturating_add(1)) {
             let meta = meta?;
             if !excess.wants(meta.first_time_ms) {
                 break;
@@ -22,12 +22,12 @@ impl Step<'_, '_, '_> {
             let chunk = snapshot.read_chunk(id, meta.last)?;
             self.read += chunk.encoded_len() as u64;
             for entry in chunk.iter() {
-                if entry.key <= self.record.floor {
+                if entry.key <= self.record.window_floor {
                     continue;
                 }
                 let mark = snapshot.mark(id, entry.key)?;
-                // What history dropped before the dataset became a window is not there to be dropped again.
-                let is_gone = mark.is_some_and(|next| next <= self.record.history_floor);
+                // What was dropped before the dataset became a window is not there to be dropped again.
+                let is_gone = self.record.has_dropped(entry.key, entry.op, mark);
                 if !is_gone
                     && (!excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.bytes))
                 {
@@ -38,16 +38,19 @@ impl Step<'_, '_, '_> {
                     self.record.superseding = self.record.superseding.saturating_sub(1);
                     self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);
                 }
-                if entry.op == Op::Delete && mark.is_none() {
+                if entry.op == Op::Delete && mark.is_none() && !is_gone {
                     self.record.tombstones = self.record.tombstones.saturating_sub(1);
                     self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
                 }
                 self.raise_floor(entry.key, entry.time_ms);
-                self.record.window_trimmed = true;
+                self.record.window_floor = entry.key;
                 if !is_gone {
                     excess.gone(bytes);
-                    self.drop_entry(entry.entity, entry.key, bytes);
+                    self.drop_entry(entry.key, bytes);
                     self.report.window_dropped += 1;
+                    if mark.is_none() {
+                        self.changes.delete_entity(id, entry.entity);
+                    }
                 }
                 if self.is_full() {
                     return Ok(());

@@ -13,7 +13,6 @@ use crate::chunk::{Chunk, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
-use crate::store::EntityLookup;
 use crate::tail::{Inner, Tail, TailEntry};
 use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
@@ -62,9 +61,7 @@ pub fn read(
     let mut window =
         window.resume(rules, pin.visible, floors).map_err(|reason| stale(dataset, window.position, reason))?;
     let entries = Vec::new();
-    let (chunk, lookup) = (None, None);
-    let mut reader =
-        Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0, chunk, lookup };
+    let mut reader = Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0, chunk: None };
     let more = !reader.sealed()? || !reader.tails()?;
     window = reader.window;
     if !more {
@@ -87,9 +84,9 @@ pub fn read(
 
 /// The rules for a dataset: one that once lost a live entry is read like a window for good.
 fn rules(core: &Core, pin: &Pin<'_>, dataset: &Dataset, view: View) -> Rules {
-    let keep = match dataset.record().window_trimmed {
-        true => Keep::Window,
-        false => core.retention_or_default(pin.retention(dataset)).keep,
+    let keep = match dataset.record().window_floor {
+        1.. => Keep::Window,
+        0 => core.retention_or_default(pin.retention(dataset)).keep,
     };
     Rules { view, keep }
 }
@@ -148,7 +145,6 @@ struct Reader<'p, 'a> {
     scanned: usize,
     /// The chunk that was read last.
     chunk: Option<(ChunkMeta, Arc<Chunk>)>,
-    lookup: Option<EntityLookup<'p>>,
 }
 
 impl Reader<'_, '_> {
@@ -223,7 +219,7 @@ impl Reader<'_, '_> {
                     Taken::Full => return Ok(false),
                     // The index store is asked, but not under the tail's lock, which the writer waits for.
                     Taken::UpTo { key, entity } => {
-                        life = Some((key, pin.born(&mut self.lookup, self.dataset, &entity, key)?));
+                        life = Some((key, pin.born(self.dataset, &entity, key)?));
                     }
                 }
             }

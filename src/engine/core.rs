@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::alive::AliveCache;
 use super::commit::{Commits, Writer};
 use super::counters::Counters;
 use super::maintain::Jobs;
@@ -18,6 +17,7 @@ use super::watch::Watchers;
 use crate::error::{Error, Result};
 use crate::log::Ledger;
 use crate::options::{Options, SyncKeys};
+use crate::seal::AliveCache;
 use crate::store::{Index, Store};
 use crate::tail::Tail;
 use crate::types::Retention;

@@ -26,7 +26,7 @@ pub fn stat(core: &Core, name: &[u8]) -> Result<DatasetStat> {
             let before = match row.before.or_else(|| pin.newest_below(dataset.id, &row.entity, tail.base())) {
                 Some(is_delete) => Some(is_delete),
                 None => {
-                    let version = pin.sealed_version(dataset.id, &row.entity, tail.base() - 1)?;
+                    let version = pin.newest_sealed(dataset.id, &row.entity)?;
                     version.map(|version| version.op == Op::Delete)
                 }
             };

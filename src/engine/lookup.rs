@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::changes::{sealed_entry, tail_entry};
 use super::core::Core;
 use super::pin::{Dataset, Pin};
+use crate::chunk::Chunk;
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result};
-use crate::store::Version;
 use crate::types::{EntityRow, Entry, Limits, Op, SyncKey, View};
 use crate::window::Window;
 
@@ -64,33 +65,33 @@ fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entr
             return found.map(|entry| with_new(pin, dataset, entry)).transpose();
         }
     }
-    match pin.sealed_version(dataset.id, entity, pin.visible)? {
-        Some(version) if version.op != Op::Delete => sealed(pin, dataset, &version, true).map(Some),
+    match pin.newest_sealed(dataset.id, entity)? {
+        Some(version) if version.op != Op::Delete => {
+            let (chunk, at) = sealed(pin, dataset, version.key)?;
+            Ok(Some(sealed_entry(&chunk, at, true, version.born == version.key)))
+        }
         _ => Ok(None),
     }
 }
 
 /// Marks the first entry of a life.
 fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
-    let born = pin.born(&mut None, dataset, &entry.entity, entry.key.get())?;
+    let born = pin.born(dataset, &entry.entity, entry.key.get())?;
     Ok(Entry { new: born.born == entry.key.get(), ..entry })
 }
 
-/// The entry of an index row.
-fn sealed(pin: &Pin<'_>, dataset: &Dataset, version: &Version, payload: bool) -> Result<Entry> {
+/// Where a sealed entry is that something else names.
+fn sealed(pin: &Pin<'_>, dataset: &Dataset, key: u64) -> Result<(Arc<Chunk>, usize)> {
     let lost = || {
         Error::damaged(
             pin.snapshot().dir(),
             None,
-            format!("dataset {} has no chunk with key {}, which its index names", dataset.id, version.key),
+            format!("dataset {} has no chunk with key {key}, which its index or a newer entry names", dataset.id),
         )
     };
-    let chunk = pin.chunk_covering(dataset, version.key)?.ok_or_else(lost)?;
-    let at = chunk.search(version.key.saturating_sub(1));
-    if at >= chunk.len() || chunk.key(at) != version.key {
-        return Err(lost());
-    }
-    Ok(sealed_entry(&chunk, at, payload, version.born == version.key))
+    let chunk = pin.chunk_covering(dataset, key)?.ok_or_else(lost)?;
+    let at = chunk.find(key).ok_or_else(lost)?;
+    Ok((chunk, at))
 }
 
 /// Every entry of an entity that is still there, oldest first: the newest that the limits allow, and whether older ones
@@ -111,17 +112,17 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limits: Limits) -> Resul
     }
     let mut newest_first = found.finish(&pin, &dataset)?;
     if !is_full {
-        // Rows that were sealed after this moment come first, and are in the tails as well. One more tells of more.
-        let wanted = limits.max_entries.saturating_add(newest_first.len()).saturating_add(1);
         let bytes = newest_first.iter().map(size_of).sum();
         let mut found = Found { entries: newest_first, bytes, limits };
-        let versions = pin.snapshot().versions(dataset.id, entity, wanted)?;
-        for version in versions.iter().filter(|version| version.key <= pin.sealed_upto) {
-            is_full = found.entries.len() >= limits.max_entries
-                || !found.take(sealed(&pin, &dataset, version, limits.payloads)?);
-            if is_full {
-                break;
+        let mut next = pin.snapshot().newest(dataset.id, entity)?.map(|version| version.key);
+        while let Some(key) = next.filter(|_| !is_full) {
+            let (chunk, at) = sealed(&pin, &dataset, key)?;
+            let row = chunk.entry(at);
+            // What was sealed after this moment began is in the tails as well.
+            if key <= pin.sealed_upto {
+                is_full = !found.take(sealed_entry(&chunk, at, limits.payloads, row.born == key));
             }
+            next = Some(row.prev).filter(|prev| *prev != 0 && !dataset.record().has_dropped_before(key, *prev));
         }
         newest_first = found.entries;
     }
@@ -172,7 +173,7 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
         take_upto(&mut found, &mut from, Some(&entity));
         let key = match pin.newest_in_tails(dataset.id, &entity) {
             Some(in_tail) => in_tail,
-            None => visible_key(&pin, &dataset, &entity, &version)?,
+            None => (version.op != Op::Delete).then_some(version.key),
         };
         if let Some(key) = key.filter(|_| found.len() < limit) {
             found.push(EntityRow { entity, key: SyncKey::new(key) });
@@ -180,15 +181,6 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
     }
     take_upto(&mut found, &mut from, None);
     Ok(found)
-}
-
-/// The key of a sealed entity that no tail speaks of, if it exists.
-fn visible_key(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], version: &Version) -> Result<Option<u64>> {
-    let version = match version.key <= pin.sealed_upto {
-        true => Some(*version),
-        false => pin.sealed_version(dataset.id, entity, pin.visible)?,
-    };
-    Ok(version.filter(|version| version.op != Op::Delete).map(|version| version.key))
 }
 
 /// Entries newest first, below `before`.
@@ -218,20 +210,14 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
         for at in (0..chunk.search(below.saturating_sub(1))).rev() {
             let row = chunk.entry(at);
             below = row.key;
-            // What was dropped is gone, even while it still lies in its chunk.
-            let gone = row.key <= record.history_floor && !is_indexed(&pin, &dataset, row.entity, row.key)?;
-            if !gone && !found.take(sealed_entry(&chunk, at, limits.payloads, row.born == row.key)) {
+            let is_gone = row.key <= record.history_floor
+                && record.has_dropped(row.key, row.op, pin.snapshot().mark(dataset.id, row.key)?);
+            if !is_gone && !found.take(sealed_entry(&chunk, at, limits.payloads, row.born == row.key)) {
                 break 'chunks;
             }
         }
     }
     found.finish(&pin, &dataset)
-}
-
-/// Whether a sealed entry is in the index: a dropped one is not.
-fn is_indexed(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], key: u64) -> Result<bool> {
-    let version = pin.snapshot().version_at_or_below(dataset.id, entity, key)?;
-    Ok(version.is_some_and(|version| version.key == key))
 }
 
 /// The bytes of an entry that limits count.
@@ -258,9 +244,8 @@ impl Found {
     }
 
     fn finish(mut self, pin: &Pin<'_>, dataset: &Dataset) -> Result<Vec<Entry>> {
-        let mut lookup = None;
         for entry in self.entries.iter_mut().take_while(|entry| entry.key.get() > pin.sealed_upto) {
-            entry.new = pin.born(&mut lookup, dataset, &entry.entity, entry.key.get())?.born == entry.key.get();
+            entry.new = pin.born(dataset, &entry.entity, entry.key.get())?.born == entry.key.get();
         }
         Ok(self.entries)
     }

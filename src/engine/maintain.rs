@@ -190,9 +190,9 @@ fn seal_oldest(core: &Core) -> Result<()> {
     if planted(Bug::RecycledBeforeFlush) {
         core.commits.writer.lock().log.recycle(end)?;
     }
-    core.alive.take(&tail.read());
     let store = core.store();
-    let changes = seal(&store, &tail.read(), &Sealing::new(&core.options, core.clock.now_ms()))?;
+    let sealing = Sealing::new(&core.options, core.clock.now_ms());
+    let changes = seal(&store, &tail.read(), &sealing, &core.alive)?;
     store.commit(changes)?;
     if planted(Bug::AppliedBeforeFlush) {
         core.ledger.lock().update(|state| state.applied_upto = upto)?;

@@ -1,6 +1,5 @@
 //! The public handle: thin, over the parts that do the work.
 
-mod alive;
 mod backup;
 mod changes;
 mod check;

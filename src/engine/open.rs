@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::alive::AliveCache;
 use super::commit::Commits;
 use super::core::{Core, Lineages};
 use super::counters::Counters;
@@ -24,7 +23,7 @@ use crate::frame::{Body, FrameHeader, LogPos};
 use crate::log::{Ledger, LedgerState, Log, LogOptions, Upto, segment_path};
 use crate::options::{Compression, Options};
 use crate::planted::{Bug, planted};
-use crate::seal::{Sealing, seal};
+use crate::seal::{AliveCache, Sealing, seal};
 use crate::store::{Applied, Index, Store, StoreOptions};
 use crate::tail::Tail;
 use crate::vfs::{LockGuard, Vfs, create_dirs};
@@ -285,7 +284,9 @@ impl Replay<'_> {
         let upto = Upto { key, pos };
         self.ledger.lock().update(|state| state.sealing_upto = upto)?;
         let sealing = Sealing::new(self.options, self.now_ms);
-        let changes = seal(self.store, &self.tail.read(), &sealing)?;
+        // This happens seldom more than once.
+        let alive = AliveCache::new(0);
+        let changes = seal(self.store, &self.tail.read(), &sealing, &alive)?;
         self.store.commit(changes)?;
         self.store.flush()?;
         self.ledger.lock().update(|state| state.applied_upto = upto)?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::tails::Tails;
 use crate::error::{Error, Result};
-use crate::store::{DatasetRecord, EntityLookup, Sealed, Snapshot, Store, Version};
+use crate::store::{DatasetRecord, Sealed, Snapshot, Store, Version};
 use crate::types::{Op, Retention};
 use crate::window::{Born, Floors};
 
@@ -250,9 +250,10 @@ impl<'a> Pin<'a> {
         in_tails.unwrap_or(dataset.record().retention)
     }
 
-    /// The entity's newest sealed version at or below `key`, ignoring what is sealed only after this moment.
-    pub fn sealed_version(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
-        self.snapshot().version_at_or_below(id, entity, key.min(self.sealed_upto))
+    /// The entity's newest sealed version, for who has found none in the tails. What was sealed after this moment began is
+    /// in them too, and what lies above `visible` is in no dataset of this moment: see [`Pin::is_behind`].
+    pub fn newest_sealed(&self, id: u64, entity: &[u8]) -> Result<Option<Version>> {
+        self.snapshot().newest(id, entity)
     }
 
     /// The key of the entity's newest visible version, as far as tails have one: none inside if it is a delete.
@@ -272,18 +273,10 @@ impl<'a> Pin<'a> {
 
     /// When the present life of a tail's entry began.
     ///
-    /// A seal and a compaction may have passed over pinned tails, so the index row of the entry itself decides if there
-    /// is one; else the versions before it in the tails, on top of the sealed one. Where the index store has been over
-    /// these keys and knows nothing, an older life may be forgotten: the answer is then the safe one.
-    ///
-    /// Who asks for many entries keeps `lookup` for the next one.
-    pub fn born<'p>(
-        &'p self,
-        lookup: &mut Option<EntityLookup<'p>>,
-        dataset: &Dataset,
-        entity: &[u8],
-        key: u64,
-    ) -> Result<Born> {
+    /// A seal and a compaction may have passed over pinned tails, so the entry itself decides if it is in a chunk; else the
+    /// versions before it in the tails, on top of the sealed one. Where the index store has been over these keys and knows
+    /// nothing, an older life may be forgotten: the answer is then the safe one.
+    pub fn born(&self, dataset: &Dataset, entity: &[u8], key: u64) -> Result<Born> {
         let (id, floor) = (dataset.id, dataset.record().floor);
         let home = self.tails.oldest_first().rev().find(|tail| tail.base() <= key);
         let known = home.and_then(|tail| {
@@ -296,16 +289,13 @@ impl<'a> Pin<'a> {
         }
         // From the version before it, if that one's is known and no seal has been here: a reader of every version of one
         // entity goes through them once, not once for each.
-        let follows = match key > self.applied()? {
+        let known = match key > self.applied()? {
             true => home.and_then(|tail| tail.read().datasets.get(&id)?.born_after_older(key, floor)),
-            false => None,
+            false => self.sealed_born(dataset, key)?,
         };
-        let born = match follows {
+        let born = match known {
             Some(born) => born,
-            None => {
-                let lookup = lookup.get_or_insert_with(|| self.snapshot().entity_lookup());
-                self.find_born(lookup.seek(id, entity, key)?, id, entity, key)?
-            }
+            None => self.find_born(id, entity, key)?,
         };
         if let Some(part) = home.map(|tail| tail.read()).as_ref().and_then(|inner| inner.datasets.get(&id))
             && let Some(entry) = part.entry(key)
@@ -326,10 +316,16 @@ impl<'a> Pin<'a> {
         }
     }
 
-    fn find_born(&self, sealed: Option<Version>, id: u64, entity: &[u8], key: u64) -> Result<Born> {
-        if let Some(version) = sealed.as_ref().filter(|version| version.key == key) {
-            return Ok(Born { born: version.born, reborn: version.reborn });
-        }
+    /// When the life of the entry at `key` began, if that is in a chunk.
+    fn sealed_born(&self, dataset: &Dataset, key: u64) -> Result<Option<Born>> {
+        let Some(chunk) = self.chunk_covering(dataset, key)? else { return Ok(None) };
+        let row = chunk.find(key).map(|at| chunk.entry(at));
+        Ok(row.map(|row| Born { born: row.born, reborn: row.reborn }))
+    }
+
+    fn find_born(&self, id: u64, entity: &[u8], key: u64) -> Result<Born> {
+        // A version that is newer says nothing of this one, and then nothing older than this one is left: it is gone itself.
+        let sealed = self.snapshot().newest(id, entity)?.filter(|version| version.key < key);
         let from = sealed.as_ref().map_or(0, |version| version.key);
         let mut life = sealed.map(|v| (Born { born: v.born, reborn: v.reborn }, v.op == Op::Delete));
         let applied = self.applied()?;

@@ -17,7 +17,6 @@ use super::request::Work;
 use super::tails::Tails;
 use crate::error::{Error, Name, Result, Stale, StaleReason};
 use crate::frame::{Body, BodyBuilder};
-use crate::store::EntityLookup;
 use crate::tail::{Acked, Remembered, Tail};
 use crate::types::{Batch, Change, ChangeOp, Expect, Op};
 
@@ -83,7 +82,6 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
     let mut preparation = Preparation {
         core,
         pin,
-        lookup: None,
         datasets: HashMap::default(),
         touched: HashMap::default(),
         prepared: Prepared {
@@ -123,8 +121,6 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
 struct Preparation<'p, 'a> {
     core: &'p Core,
     pin: &'p Pin<'a>,
-    /// Made when first needed: an iterator costs more than a seek, and most batches look at many entities or at none.
-    lookup: Option<EntityLookup<'p>>,
     /// Index in the body's table and id (none: created by this commit) of each dataset.
     datasets: HashMap<Bytes, (u32, Option<u64>), RandomState>,
     /// What this batch made of entities that are looked at: whether they exist. Their keys are not known yet.
@@ -195,7 +191,7 @@ impl Preparation<'_, '_> {
     fn check(&self, id: Option<u64>, change: &Change, expect: Expect, state: State) -> Result<()> {
         let floor = match id {
             Some(id) if !matches!(state, Some((_, true))) => {
-                self.pin.snapshot().record(id)?.filter(|record| record.window_trimmed).map_or(0, |record| record.floor)
+                self.pin.snapshot().record(id)?.map_or(0, |record| record.window_floor)
             }
             _ => 0,
         };
@@ -285,10 +281,10 @@ impl Preparation<'_, '_> {
         let state = match newest_in_tails(&self.pin.tails, id, entity) {
             Some(state) => Some(state),
             // After the tails: what is found there is at least as new as they are.
-            None if let Some(key) = self.core.alive.get(id, entity) => Some((key, true)),
+            None if let Some(version) = self.core.alive.get(id, entity) => Some((version.key, true)),
             None => {
-                let lookup = self.lookup.get_or_insert_with(|| self.pin.snapshot().entity_lookup());
-                lookup.seek(id, entity, u64::MAX)?.map(|version| (version.key, version.op != Op::Delete))
+                let version = self.pin.snapshot().newest(id, entity)?;
+                version.map(|version| (version.key, version.op != Op::Delete))
             }
         };
         self.prepared.seen.push((id, entity.clone(), state));

@@ -22,11 +22,11 @@ fn sealing_again_after_a_failed_flush_changes_nothing() {
     let store =
         Store::create(&(std::sync::Arc::new(crate::vfs::OsVfs) as _), &dir.path().join("db"), &options).unwrap();
     let sealing = Sealing { chunk_bytes: 4096, retention: Retention::unlimited(), forget_before_ms: 0 };
-    let tail = tail();
-    store.commit(seal(&store, &tail.read(), &sealing).unwrap()).unwrap();
+    let (tail, alive) = (tail(), AliveCache::new(1 << 20));
+    store.commit(seal(&store, &tail.read(), &sealing, &alive).unwrap()).unwrap();
     let (record, applied) = (store.snapshot().record(1).unwrap().unwrap(), store.applied().unwrap());
     // The flush fails now: what was committed stays readable, and the seal is tried again.
-    store.commit(seal(&store, &tail.read(), &sealing).unwrap()).unwrap();
+    store.commit(seal(&store, &tail.read(), &sealing, &alive).unwrap()).unwrap();
     store.flush().unwrap();
     assert_eq!(store.snapshot().record(1).unwrap().unwrap(), record);
     assert_eq!(store.applied().unwrap(), applied);

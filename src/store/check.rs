@@ -109,6 +109,9 @@ impl Snapshot<'_> {
         if record.floor > record.history_floor {
             return Ok(Err(Malformed("a dataset's floor is above its history floor")));
         }
+        if record.window_floor > record.floor {
+            return Ok(Err(Malformed("a dataset's window floor is above its floor")));
+        }
         Ok(match self.name(&record.name)? {
             Some(owner) if owner == id => Ok(()),
             _ => Err(Malformed("a dataset's name does not mean it")),

@@ -7,7 +7,7 @@ pub(super) enum Family {
     Chunks,
     /// (dataset id, last key) -> counts of that chunk.
     ChunkMeta,
-    /// (dataset id, entity, key descending) -> version.
+    /// (dataset id, entity) -> its newest version.
     Entities,
     /// (dataset id, superseded key) -> its successor's key.
     Superseded,

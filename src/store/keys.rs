@@ -37,38 +37,23 @@ pub fn dataset_range(id: u64) -> (Vec<u8>, Vec<u8>) {
     (id.to_be_bytes().to_vec(), id.saturating_add(1).to_be_bytes().to_vec())
 }
 
-/// The first bytes of all versions of an entity.
-pub fn entity_prefix(id: u64, entity: &[u8]) -> Vec<u8> {
-    let mut row = Vec::with_capacity(entity.len() + 18);
+/// An entity of a dataset.
+pub fn entity(id: u64, entity: &[u8]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(entity.len() + 8);
     row.extend_from_slice(&id.to_be_bytes());
-    escape(&mut row, entity);
-    row
-}
-
-/// A version of an entity; newer ones come first.
-pub fn entity(id: u64, entity: &[u8], key: u64) -> Vec<u8> {
-    let mut row = entity_prefix(id, entity);
-    row.extend_from_slice(&(!key).to_be_bytes());
-    row
-}
-
-/// A bound behind every version of an entity, and before every other entity that sorts behind it.
-pub fn entity_end(id: u64, entity: &[u8]) -> Vec<u8> {
-    let mut row = entity_prefix(id, entity);
-    if let Some(last) = row.last_mut() {
-        *last = 1;
-    }
+    row.extend_from_slice(entity);
     row
 }
 
 /// The twin of [`entity`].
-pub fn parse_entity(row: &[u8]) -> Result<(u64, Vec<u8>, u64), Malformed> {
+pub fn parse_entity(row: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     let mut reader = Reader::new(row);
     let id = big_endian(&mut reader)?;
-    let entity = unescape(&mut reader, MAX_ENTITY_BYTES)?;
-    let key = !big_endian(&mut reader)?;
-    end(&reader)?;
-    Ok((id, entity, key))
+    match reader.remaining() {
+        0 => Err(Malformed("a row key has no entity")),
+        len if len > MAX_ENTITY_BYTES => Err(Malformed("a row key is above its limit")),
+        len => Ok((id, reader.take(len)?)),
+    }
 }
 
 /// Row of `datasets`: the id of a name.

@@ -82,6 +82,15 @@ impl Kv {
         }
     }
 
+    /// Changes options of a family while it is open.
+    pub(super) fn set(&self, family: Family, options: &[(&str, &str)]) {
+        if let Some(db) = self.rocks()
+            && let Err(error) = db.set_options_cf(&handle(db, family), options)
+        {
+            tracing::warn!(%error, ?options, "the index store does not take these options");
+        }
+    }
+
     /// Gives the space of what was dropped in a range back to the file system.
     pub(super) fn reclaim(&self, family: Family, from: Option<&[u8]>, to: Option<&[u8]>) {
         if let Some(db) = self.rocks() {
@@ -171,8 +180,6 @@ pub(super) enum Reach {
     All,
     /// From the first row on, and before the second.
     Range(Vec<u8>, Vec<u8>),
-    /// Behind a seek, only rows that share all but the last 8 bytes of the row sought: versions of one entity.
-    OneEntity,
 }
 
 impl Moment<'_> {
@@ -195,14 +202,9 @@ impl Moment<'_> {
             Moment::Rocks(db, snapshot) => {
                 let mut reads = ReadOptions::default();
                 reads.set_verify_checksums(true);
-                match reach {
-                    Reach::All => reads.set_total_order_seek(true),
-                    Reach::Range(from, to) => {
-                        reads.set_total_order_seek(true);
-                        reads.set_iterate_lower_bound(from);
-                        reads.set_iterate_upper_bound(to);
-                    }
-                    Reach::OneEntity => reads.set_prefix_same_as_start(true),
+                if let Reach::Range(from, to) = reach {
+                    reads.set_iterate_lower_bound(from);
+                    reads.set_iterate_upper_bound(to);
                 }
                 Walk::Rocks(snapshot.raw_iterator_cf_opt(&handle(db, family), reads))
             }

@@ -35,7 +35,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 pub use cache::CacheStat;
-pub use entities::EntityLookup;
 pub use index::Index;
 pub use pool::Pool;
 pub use recent::{Sealed, SealedChunk};
@@ -87,6 +86,8 @@ pub struct Store {
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
     mode: Mode,
+    /// Whether compactions give back the space of dropped chunks.
+    collecting: AtomicBool,
     /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index`] replaces it.
     stopped: AtomicBool,
 }
@@ -157,7 +158,17 @@ impl Store {
         // Once RocksDB has stopped, each flush asked for makes closing wait a second longer; a write is refused at once.
         self.write(self.kv.batch(0))?;
         self.kv.flush(&self.dir).map_err(|error| self.stop(error))?;
+        self.collect(GARBAGE_KEPT);
         self.point("the index store is flushed")
+    }
+
+    /// Lets compactions give back the space of dropped chunks while that is more than one part in so many of the blob files.
+    fn collect(&self, part: u64) {
+        let (garbage, all) = (self.number(Family::Chunks, GARBAGE), self.number(Family::Chunks, LIVE_BLOB_BYTES));
+        let wanted = garbage > all / part;
+        if self.collecting.swap(wanted, Ordering::Relaxed) != wanted {
+            self.kv.set(Family::Chunks, &tuning::collect(wanted));
+        }
     }
 
     /// A copy of the store as it is now in `dest`, which must not exist; its files are links where possible.
@@ -180,6 +191,7 @@ impl Store {
 
     /// Gives the space of what was dropped back to the file system, as far as it concerns one dataset, or all.
     pub fn reclaim(&self, dataset: Option<u64>) {
+        self.collect(GARBAGE_LEFT);
         let range = dataset.map(keys::dataset_range);
         let (from, to) = range.as_ref().map_or((None, None), |(from, to)| (Some(&from[..]), Some(&to[..])));
         for family in Family::BY_DATASET {
@@ -284,6 +296,12 @@ const BACKGROUND_ERRORS: &str = "rocksdb.background-errors";
 /// For files' ends, the MANIFEST, and what the log takes meanwhile.
 const ROOM_TO_SPARE: u64 = 1 << 20;
 
+/// Of the bytes in blob files a fourth may be garbage until it is collected; when space is asked for, a twentieth.
+const GARBAGE_KEPT: u64 = 4;
+const GARBAGE_LEFT: u64 = 20;
+
+const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
+const GARBAGE: &str = "rocksdb.live-blob-file-garbage-size";
 const TABLE_READERS: &str = "rocksdb.estimate-table-readers-mem";
 const TABLE_FILES: &str = "rocksdb.total-sst-files-size";
 const BLOB_FILES: &str = "rocksdb.total-blob-file-size";

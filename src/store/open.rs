@@ -7,9 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
 use rocksdb::{DB, Options};
 
 use super::cache::ChunkCache;
@@ -21,7 +19,7 @@ use super::manifest::TornEnd;
 use super::recent::Recent;
 use super::record::{Applied, FORMAT_VERSION};
 use super::tuning::{self, Shared};
-use super::{Result, Store, StoreOptions, blobs, errors, keys, manifest};
+use super::{LIVE_BLOB_BYTES, Result, Store, StoreOptions, blobs, errors, keys, manifest};
 use crate::codec::Malformed;
 use crate::error::Error;
 use crate::vfs::Vfs;
@@ -209,7 +207,6 @@ fn check_families(dir: &Path, seen: &Path) -> Result<()> {
 }
 
 const NUM_BLOBS: &str = "rocksdb.num-blob-files";
-const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -224,8 +221,20 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let for_datasets = options.cache_bytes / 8;
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes - for_datasets));
     let recent = Recent::new(for_datasets);
-    let (damaged_blobs, stopped) = (Mutex::default(), AtomicBool::new(false));
-    Ok(Store { kv, vfs, dir: dir.to_path_buf(), torn: None, cache, recent, shared, damaged_blobs, mode, stopped })
+    let (damaged_blobs, collecting, stopped) = Default::default();
+    Ok(Store {
+        kv,
+        vfs,
+        dir: dir.to_path_buf(),
+        torn: None,
+        cache,
+        recent,
+        shared,
+        damaged_blobs,
+        mode,
+        collecting,
+        stopped,
+    })
 }
 
 pub(super) fn rows(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, shared: &Shared, mode: Mode) -> Result<Kv> {

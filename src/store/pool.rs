@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use super::entities::{parse_row, parse_version};
+use super::entities::parse_entity;
 use super::families::Family;
 use super::record::Version;
 use super::rows::Position;
@@ -21,16 +21,7 @@ use crate::codec::Malformed;
 /// Reads of one snapshot, for who asks about many datasets in turn.
 pub struct Pool<'s> {
     snapshot: &'s Snapshot<'s>,
-    spare: RefCell<Vec<(Kind, Position<'s>)>>,
-}
-
-/// What an iterator is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// A walk over a family's rows.
-    Walk(Family),
-    /// Seeks to versions of one entity at a time.
-    Lookup,
+    spare: RefCell<Vec<(Family, Position<'s>)>>,
 }
 
 impl<'s> Pool<'s> {
@@ -67,19 +58,10 @@ impl<'s> Pool<'s> {
         self.walk(Family::Meta, &from, end, parse_consumer)
     }
 
-    /// As [`Snapshot::version_at_or_below`].
-    pub fn version_at_or_below(&self, id: u64, entity: &[u8], key: u64) -> Result<Option<Version>> {
-        let mut at = self.take(Kind::Lookup);
-        at.seek(&keys::entity(id, entity, key));
-        let version = at.parsed(parse_version);
-        self.give_back(Kind::Lookup, at);
-        version
-    }
-
-    /// All versions of all entities of a dataset, newest first within an entity.
-    pub(super) fn all_versions(&self, id: u64) -> PoolRows<'_, 's, (Bytes, Version)> {
+    /// All entities of a dataset in order, each with its newest version.
+    pub(super) fn entities(&self, id: u64) -> PoolRows<'_, 's, (Bytes, Version)> {
         let (from, end) = keys::dataset_range(id);
-        self.walk(Family::Entities, &from, end, parse_row)
+        self.walk(Family::Entities, &from, end, parse_entity)
     }
 
     fn walk<T>(
@@ -89,26 +71,23 @@ impl<'s> Pool<'s> {
         end: Vec<u8>,
         parse: fn(&[u8], &[u8]) -> Result<T, Malformed>,
     ) -> PoolRows<'_, 's, T> {
-        let mut at = self.take(Kind::Walk(family));
+        let mut at = self.take(family);
         at.seek(from);
         PoolRows { pool: self, at: Some(at), family, end, parse }
     }
 
-    fn take(&self, kind: Kind) -> Position<'s> {
+    fn take(&self, family: Family) -> Position<'s> {
         let mut spare = self.spare.borrow_mut();
-        if let Some(found) = spare.iter().position(|(of, _)| *of == kind) {
+        if let Some(found) = spare.iter().position(|(of, _)| *of == family) {
             return spare.swap_remove(found).1;
         }
-        match kind {
-            Kind::Lookup => Position::of_entities(self.snapshot),
-            // Behind the consumers lie rows that come and go by the million.
-            Kind::Walk(Family::Meta) => Position::new(self.snapshot, Family::Meta, Some(keys::all_consumers_range())),
-            Kind::Walk(family) => Position::new(self.snapshot, family, None),
-        }
+        // Behind the consumers lie rows that come and go by the million.
+        let range = (family == Family::Meta).then(keys::all_consumers_range);
+        Position::new(self.snapshot, family, range)
     }
 
-    fn give_back(&self, kind: Kind, at: Position<'s>) {
-        self.spare.borrow_mut().push((kind, at));
+    fn give_back(&self, family: Family, at: Position<'s>) {
+        self.spare.borrow_mut().push((family, at));
     }
 }
 
@@ -125,7 +104,7 @@ pub struct PoolRows<'p, 's, T> {
 impl<T> PoolRows<'_, '_, T> {
     fn stop(&mut self) {
         if let Some(at) = self.at.take() {
-            self.pool.give_back(Kind::Walk(self.family), at);
+            self.pool.give_back(self.family, at);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Malformed, Reader, put_varint};
-use crate::limits::MAX_PAYLOAD_BYTES;
+use crate::limits::{MAX_KEY, MAX_PAYLOAD_BYTES};
 use crate::types::{Op, Retention};
 
 /// The format of the index store that this build writes, and the newest that it reads.
@@ -65,10 +65,26 @@ pub struct DatasetRecord {
     pub small_run: u32,
     /// When its retention by age is due; 0 for never.
     pub due_ms: u64,
-    /// Whether a window dataset lost entries, so that reading from 0 is stale for good.
-    pub window_trimmed: bool,
+    /// At or below it everything is gone, since this was a window when it was trimmed; 0 if it never was. Reading from 0 is
+    /// stale for good then. At most `floor`.
+    pub window_floor: u64,
     /// When this incarnation began.
     pub created_ms: u64,
+}
+
+impl DatasetRecord {
+    /// Whether a sealed entry is dropped, even while it still lies in its chunk. `mark` is its successor, if it has one.
+    pub fn has_dropped(&self, key: u64, op: Op, mark: Option<u64>) -> bool {
+        let by_window = key <= self.window_floor;
+        let superseded = mark.is_some_and(|successor| successor <= self.history_floor);
+        let purged = mark.is_none() && op == Op::Delete && key <= self.floor;
+        by_window || superseded || purged
+    }
+
+    /// Whether the version before a sealed entry, if it names one, is dropped.
+    pub fn has_dropped_before(&self, key: u64, prev: u64) -> bool {
+        prev <= self.window_floor || key <= self.history_floor
+    }
 }
 
 /// A durable consumer of a dataset.
@@ -103,7 +119,7 @@ pub struct IdempotencyRecord {
     pub time_ms: u64,
 }
 
-/// One version of an entity, as the index has it.
+/// The newest version of an entity, as the index has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     /// Its sync-key.
@@ -123,20 +139,25 @@ pub struct Version {
 const REBORN: u8 = 0x10;
 
 impl Version {
-    /// The row's value. The key is not in it, nor the entity.
+    /// The row's value. The entity is not in it.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(8);
+        let mut out = Vec::with_capacity(16);
         out.push(self.op as u8 | if self.reborn { REBORN } else { 0 });
+        put_varint(&mut out, self.key);
         put_varint(&mut out, self.key.saturating_sub(self.born));
         put_varint(&mut out, self.payload_len as u64);
         out
     }
 
     /// The twin of [`Version::encode`].
-    pub(super) fn decode(entity_len: usize, key: u64, value: &[u8]) -> Result<Version, Malformed> {
+    pub(super) fn decode(entity_len: usize, value: &[u8]) -> Result<Version, Malformed> {
         let mut reader = Reader::new(value);
         let tag = reader.u8()?;
         let op = Op::from_byte(tag & !REBORN).ok_or(Malformed("a version has an unknown op"))?;
+        let key = reader.varint()?;
+        if key == 0 || key > MAX_KEY {
+            return Err(Malformed("a version's key is out of range"));
+        }
         let born = key.checked_sub(reader.varint()?).ok_or(Malformed("a version is born before the first key"))?;
         let payload_len = reader.length(MAX_PAYLOAD_BYTES)?;
         if reader.remaining() != 0 {

@@ -19,13 +19,6 @@ impl<'s> Position<'s> {
         Position { snapshot, family, walk: snapshot.moment.walk(family, reach) }
     }
 
-    /// For seeks to versions of one entity at a time, which skip every table that has none: away from the rows that
-    /// share the entity of the last seek there is nothing.
-    pub(super) fn of_entities(snapshot: &'s Snapshot<'s>) -> Position<'s> {
-        let family = Family::Entities;
-        Position { snapshot, family, walk: snapshot.moment.walk(family, Reach::OneEntity) }
-    }
-
     /// The row here; none at the end.
     pub(super) fn row(&self) -> Result<Option<(&[u8], &[u8])>> {
         self.walk.item(self.snapshot.dir())

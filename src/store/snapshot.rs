@@ -153,7 +153,7 @@ impl<'a> Snapshot<'a> {
         self.moment.get(self.dir(), family, row)
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         family: Family,
         row: &[u8],

@@ -94,12 +94,12 @@ pub(super) fn version(entry: &ChunkEntry<'_>) -> Version {
     }
 }
 
-/// What a seal of one dataset does: one chunk with its counts, versions and marks, and the record.
+/// What a seal of one dataset does: one chunk with its counts, entities and marks, and the record.
 pub(super) fn seal(changes: &mut Changes<'_>, record: &mut DatasetRecord, entries: &[ChunkEntry<'_>]) -> ChunkMeta {
     let mut builder = ChunkBuilder::new();
     for entry in entries {
         builder.push(entry).unwrap();
-        changes.put_version(record.id, entry.entity, &version(entry));
+        changes.put_newest(record.id, entry.entity, &version(entry));
         let bytes = version(entry).bytes;
         (record.entries, record.bytes) = (record.entries + 1, record.bytes + bytes);
         (record.seq, record.seq_bytes) = (record.seq + 1, record.seq_bytes + bytes);

@@ -1,8 +1,8 @@
 //! How RocksDB is set up, and why.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, InfoLogger, LogLevel,
-    LruCacheOptions, Options, SliceTransform, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType,
+    InfoLogger, LogLevel, LruCacheOptions, Options, UniversalCompactOptions, WriteBufferManager,
 };
 
 use super::families::Family;
@@ -79,7 +79,7 @@ pub(super) fn descriptors(options: &StoreOptions, shared: &Shared) -> Vec<Column
         cf.set_block_based_table_factory(&table(family, shared));
         match family {
             Family::Chunks => values_apart(&mut cf, options),
-            Family::Entities => cf.set_prefix_extractor(entity_prefixes()),
+            Family::Superseded => rarely_merged(&mut cf),
             _ => {}
         }
         ColumnFamilyDescriptor::new(family.name(), cf)
@@ -103,7 +103,15 @@ fn common(options: &StoreOptions) -> Options {
     cf.set_target_file_size_base(16 << 20);
     cf.set_max_bytes_for_level_base(64 << 20);
     cf.set_level_compaction_dynamic_level_bytes(true);
+    // One large compaction may keep the others waiting for as long as many seals take. RocksDB would hold these up for it.
+    cf.set_level_zero_slowdown_writes_trigger(60);
+    cf.set_level_zero_stop_writes_trigger(120);
     cf
+}
+
+/// The option that lets compactions give back the space of dropped chunks, or not.
+pub(super) fn collect(garbage: bool) -> [(&'static str, &'static str); 1] {
+    [("enable_blob_garbage_collection", if garbage { "true" } else { "false" })]
 }
 
 fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
@@ -114,14 +122,13 @@ fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
     table.set_cache_index_and_filter_blocks(true);
     table.set_cache_index_and_filter_blocks_with_high_priority(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // Filters only where rows are looked up in vain: names and idempotency ids by their whole key, and entities, most of
-    // which are new in many a workload. Everything else is a scan.
+    // Filters only where rows are looked up in vain: names, idempotency ids, and entities, most of which are new in many a
+    // workload. Everything else is a scan.
     if matches!(family, Family::Datasets | Family::Meta | Family::Entities) {
         table.set_bloom_filter(10.0, false);
         table.set_optimize_filters_for_memory(true);
     }
     if family == Family::Entities {
-        table.set_whole_key_filtering(false);
         // The largest column family by far: its filters and indexes are loaded piece by piece, so that a small cache
         // need not hold those of a whole file.
         table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
@@ -132,13 +139,12 @@ fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
     table
 }
 
-/// All versions of an entity have one prefix: the row's key but for the sync-key that ends it.
-fn entity_prefixes() -> SliceTransform {
-    const KEY_BYTES: usize = 8;
-    fn prefix(row: &[u8]) -> &[u8] {
-        row.get(..row.len().saturating_sub(KEY_BYTES)).unwrap_or_default()
-    }
-    SliceTransform::create("tidelog.entity", prefix, Some(|row| row.len() > 2 * KEY_BYTES))
+/// Marks come and go once, and there is one for almost every entry: in levels each would be written anew a dozen times.
+fn rarely_merged(cf: &mut Options) {
+    let mut universal = UniversalCompactOptions::default();
+    universal.set_min_merge_width(4);
+    cf.set_universal_compaction_options(&universal);
+    cf.set_compaction_style(DBCompactionStyle::Universal);
 }
 
 /// Chunk values lie in blob files: written once, not rewritten level by level. They never enter the block cache (there
@@ -148,8 +154,9 @@ fn values_apart(cf: &mut Options, options: &StoreOptions) {
     cf.set_min_blob_size(1 << 10);
     cf.set_blob_file_size(64 << 20);
     cf.set_blob_compression_type(compression(options));
-    // Of the older half, files that are half garbage are rewritten, so that dropped chunks' space comes back.
-    cf.set_enable_blob_gc(true);
+    // While this is enabled, every compaction moves all that is alive out of the older half of the files, be there garbage or
+    // not. So it is enabled while there is enough, see [`collect`].
+    cf.set_enable_blob_gc(false);
     cf.set_blob_gc_age_cutoff(0.5);
     cf.set_blob_gc_force_threshold(0.5);
 }

@@ -49,14 +49,14 @@ impl<'a> Changes<'a> {
         self.delete(Family::ChunkMeta, &row);
     }
 
-    /// A version of an entity, under its key.
-    pub fn put_version(&mut self, id: u64, entity: &[u8], version: &Version) {
-        self.put(Family::Entities, &keys::entity(id, entity, version.key), &version.encode());
+    /// The newest version of an entity.
+    pub fn put_newest(&mut self, id: u64, entity: &[u8], version: &Version) {
+        self.put(Family::Entities, &keys::entity(id, entity), &version.encode());
     }
 
-    /// Removes a version of an entity.
-    pub fn delete_version(&mut self, id: u64, entity: &[u8], key: u64) {
-        self.delete(Family::Entities, &keys::entity(id, entity, key));
+    /// Removes an entity, of which no version is left.
+    pub fn delete_entity(&mut self, id: u64, entity: &[u8]) {
+        self.delete(Family::Entities, &keys::entity(id, entity));
     }
 
     /// Marks the entry at `old` as superseded by the one at `successor`.
@@ -89,7 +89,7 @@ impl<'a> Changes<'a> {
         self.put_encoded(Family::Datasets, &keys::record(record.id), record)
     }
 
-    /// Removes everything that belongs to a dataset in `snapshot`: chunks, versions, marks, record, consumers, and its
+    /// Removes everything that belongs to a dataset in `snapshot`: chunks, entities, marks, record, consumers, and its
     /// places in the queues. Its name is left, since it may mean a newer incarnation by now.
     pub fn delete_dataset(&mut self, snapshot: &Snapshot<'_>, id: u64) -> Result<()> {
         self.concerns(id);

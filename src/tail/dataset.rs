@@ -228,11 +228,6 @@ impl TailDataset {
         self.entries.iter().enumerate().filter(|(_, entry)| entry.older == NONE)
     }
 
-    /// The newest version of each entity.
-    pub fn newest(&self) -> impl Iterator<Item = &TailEntry> {
-        self.entries.iter().filter(|entry| entry.newer == NONE)
-    }
-
     /// The index of the version after this one.
     pub fn newer_index(&self, entry: &TailEntry) -> Option<usize> {
         Some(entry.newer as usize).filter(|at| *at < self.entries.len())

@@ -48,7 +48,6 @@ mod tidelog_sources {
     pub mod window;
 
     pub mod engine {
-        pub mod alive;
         pub mod check;
         pub mod commit;
         pub mod core;

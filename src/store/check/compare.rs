@@ -9,13 +9,13 @@ use crate::error::Result;
 const MOST: usize = 100;
 
 impl Dataset<'_, '_> {
-    /// Names entries without versions and versions without entries.
-    pub(super) fn compare_versions(&self, report: &mut Report<'_>) {
+    /// Names newest entries without rows of their entities, and rows without entries.
+    pub(super) fn compare_newest(&self, report: &mut Report<'_>) {
         let mut named = 0;
-        let outcome = self.entries_without_versions(&mut named, report).and_then(|()| {
+        let outcome = self.entries_without_rows(&mut named, report).and_then(|()| {
             // Each direction has its own share of findings.
             let mut more = 0;
-            let outcome = self.versions_without_entries(&mut more, report);
+            let outcome = self.rows_without_entries(&mut more, report);
             named += more;
             outcome
         });
@@ -42,22 +42,20 @@ impl Dataset<'_, '_> {
         }
     }
 
-    fn entries_without_versions(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
-        let mut lookup = self.snapshot().entity_lookup();
+    fn entries_without_rows(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
         self.each_chunk(|chunk| {
             for entry in chunk.iter() {
-                let found =
-                    lookup.seek(self.record.id, entry.entity, entry.key)?.filter(|found| found.key == entry.key);
-                let what = match found {
+                let successor = self.snapshot().mark(self.record.id, entry.key)?;
+                if successor.is_some() || self.record.has_dropped(entry.key, entry.op, None) {
+                    continue;
+                }
+                let what = match self.snapshot().newest(self.record.id, entry.entity)? {
                     Some(version) if stored(&version) == stored_of(&entry) => continue,
-                    Some(_) => "the index says something else of this entry than its chunk",
-                    None => {
-                        let successor = self.snapshot().mark(self.record.id, entry.key)?;
-                        if self.may_be_dropped(&entry, successor) {
-                            continue;
-                        }
-                        "a chunk has this entry, but the index does not"
+                    Some(version) if version.key == entry.key => {
+                        "the index says something else of this entry than its chunk"
                     }
+                    Some(_) => "nothing marks this entry as superseded, but the index has another one of its entity",
+                    None => "a chunk has this entry, but the index does not",
                 };
                 self.report(entry.key, what, report);
                 *named += 1;
@@ -69,8 +67,8 @@ impl Dataset<'_, '_> {
         })
     }
 
-    fn versions_without_entries(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
-        for row in self.pool.all_versions(self.record.id) {
+    fn rows_without_entries(&self, named: &mut usize, report: &mut Report<'_>) -> Result<()> {
+        for row in self.pool.entities(self.record.id) {
             let (entity, version) = row?;
             let found = self.entry_at(version.key, |chunk, i| chunk.entry(i).entity == &entity[..])?;
             if found != Some(true) {

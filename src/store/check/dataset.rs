@@ -12,7 +12,7 @@ use super::walk::ChunkWalk;
 use super::{Checked, Report, disagreement, finding};
 use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
 use crate::planted::{Bug, planted};
-use crate::types::{Keep, Op};
+use crate::types::Op;
 
 /// A sum over hashes: the same for the same rows in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +33,8 @@ impl Sum {
 /// What one pass found, to be compared with what the other did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Totals {
-    /// Entries that the index has (or must have).
-    versions: Sum,
+    /// Newest entries of their entities, as the index has them (or must).
+    newest: Sum,
     /// Pairs of superseded and superseding key, above the history floor.
     links: Sum,
     superseding: u64,
@@ -42,6 +42,9 @@ struct Totals {
     last: u64,
     seq: u64,
     seq_bytes: u64,
+    /// Entries that are not dropped.
+    entries: u64,
+    bytes: u64,
     /// Whether something could not be read, so that the totals mean nothing.
     broken: bool,
 }
@@ -61,8 +64,8 @@ impl<'c, 's> Dataset<'c, 's> {
         self.pool.snapshot()
     }
 
-    /// Checks one dataset in both directions: every entry of a chunk has its version in the index (unless it was
-    /// dropped and only waits for its chunk to be rewritten) and every version its entry; every mark its entry and
+    /// Checks one dataset in both directions: every newest entry of a chunk has its row in the index (unless it was
+    /// dropped and only waits for its chunk to be rewritten) and every row its entry; every mark its entry and
     /// every superseded entry its mark; chunks their counts; and the record all sums.
     pub(super) fn check(&self, walk: &mut ChunkWalk<'_>, checked: &mut Checked, report: &mut Report<'_>) {
         let record = self.record;
@@ -70,14 +73,16 @@ impl<'c, 's> Dataset<'c, 's> {
         let chunks = self.read_chunks(walk, checked, report);
         let index = self.read_index(checked, report);
         if !chunks.broken && !index.broken {
-            if chunks.versions != index.versions {
-                self.compare_versions(report);
+            if chunks.newest != index.newest {
+                self.compare_newest(report);
             }
             if chunks.links != index.links && !planted(Bug::MarksNotVerified) {
                 self.compare_links(report);
             }
         }
         if !chunks.broken {
+            self.agree("entries", record.entries, chunks.entries, report);
+            self.agree("bytes", record.bytes, chunks.bytes, report);
             self.agree("superseding entries", record.superseding, chunks.superseding, report);
             self.agree("bytes superseded", record.superseded_bytes, chunks.superseded_bytes, report);
             // The newest entries may have been dropped (purged deletes, a window): then the record alone remembers them.
@@ -92,23 +97,9 @@ impl<'c, 's> Dataset<'c, 's> {
         }
     }
 
-    /// At or below this key a window dataset has dropped everything.
-    pub(super) fn window_floor(&self) -> u64 {
-        let window = self.record.retention.is_some_and(|retention| retention.keep == Keep::Window);
-        if window || self.record.window_trimmed { self.record.floor } else { 0 }
-    }
-
-    /// Whether an entry may be gone from the index and still lie in its chunk.
-    pub(super) fn may_be_dropped(&self, entry: &ChunkEntry<'_>, successor: Option<u64>) -> bool {
-        let record = self.record;
-        successor.is_some_and(|successor| successor <= record.history_floor)
-            || (entry.op == Op::Delete && entry.key <= record.floor)
-            || entry.key <= self.window_floor()
-    }
-
     /// Whether a superseded entry must have a mark, and a mark its superseding entry.
     pub(super) fn must_be_linked(&self, old: u64, successor: u64) -> bool {
-        old != 0 && successor > self.record.history_floor && old > self.window_floor()
+        old != 0 && successor > self.record.history_floor && old > self.record.window_floor
     }
 
     pub(super) fn report(&self, key: u64, what: impl Into<String>, report: &mut Report<'_>) {
@@ -178,12 +169,11 @@ impl<'c, 's> Dataset<'c, 's> {
         pass.totals
     }
 
-    /// Walks the versions, and checks what the record says of them.
+    /// Walks the entities, and checks what the record says of them.
     fn read_index(&self, checked: &mut Checked, report: &mut Report<'_>) -> Totals {
         let mut totals = Totals::default();
-        let (mut entries, mut bytes, mut tombstones, mut tombstone_bytes) = (0, 0, 0, 0);
-        let mut entity = None;
-        for row in self.pool.all_versions(self.record.id) {
+        let (mut tombstones, mut tombstone_bytes) = (0, 0);
+        for row in self.pool.entities(self.record.id) {
             let (name, version) = match row {
                 Ok(row) => row,
                 Err(error) => {
@@ -192,13 +182,11 @@ impl<'c, 's> Dataset<'c, 's> {
                     break;
                 }
             };
-            totals.versions.add((&name[..], stored(&version)));
-            (entries, bytes) = (entries + 1, bytes + version.bytes);
-            checked.bytes += name.len() as u64 + 24;
-            if version.op == Op::Delete && entity.as_ref() != Some(&name) {
+            totals.newest.add((&name[..], stored(&version)));
+            checked.bytes += name.len() as u64 + 16;
+            if version.op == Op::Delete {
                 (tombstones, tombstone_bytes) = (tombstones + 1, tombstone_bytes + version.bytes);
             }
-            entity = Some(name);
         }
         for mark in self.pool.marks(self.record.id, 0) {
             match mark {
@@ -208,8 +196,6 @@ impl<'c, 's> Dataset<'c, 's> {
             }
         }
         if !totals.broken {
-            self.agree("entries", self.record.entries, entries, report);
-            self.agree("bytes", self.record.bytes, bytes, report);
             self.agree("tombstones", self.record.tombstones, tombstones, report);
             self.agree("bytes of tombstones", self.record.tombstone_bytes, tombstone_bytes, report);
         }
@@ -276,16 +262,13 @@ impl ChunkPass<'_, '_> {
             self.next_mark(report);
         }
         let dataset = self.dataset;
-        let indexed = !dataset.may_be_dropped(entry, successor)
-            || match dataset.pool.version_at_or_below(dataset.record.id, entry.entity, entry.key) {
-                Ok(version) => version.is_some_and(|version| version.key == entry.key),
-                Err(_) => {
-                    self.totals.broken = true; // reported by the pass over the index
-                    false
-                }
-            };
-        if indexed {
-            self.totals.versions.add((entry.entity, stored_of(entry)));
+        let dropped = dataset.record.has_dropped(entry.key, entry.op, successor);
+        if !dropped {
+            self.totals.entries += 1;
+            self.totals.bytes += (entry.entity.len() + entry.payload.len()) as u64;
+            if successor.is_none() {
+                self.totals.newest.add((entry.entity, stored_of(entry)));
+            }
         }
         if dataset.must_be_linked(entry.prev, entry.key) {
             self.totals.links.add((entry.prev, entry.key));
@@ -294,7 +277,7 @@ impl ChunkPass<'_, '_> {
             self.totals.superseding += 1;
             self.totals.superseded_bytes += entry.prev_bytes;
         }
-        indexed
+        !dropped
     }
 
     fn mark_without_entry(&mut self, report: &mut Report<'_>) {

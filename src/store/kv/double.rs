@@ -188,20 +188,18 @@ impl Walk {
     fn settle(&mut self, found: Option<(Bytes, Bytes)>) {
         self.at = found.filter(|(row, _)| match &self.reach {
             Reach::Range(from, to) => **row >= **from && **row < **to,
-            Reach::All | Reach::OneEntity => true,
+            Reach::All => true,
         });
     }
 
     pub(super) fn seek(&mut self, row: &[u8]) {
         let from = match &self.reach {
             Reach::Range(from, _) => row.max(from),
-            Reach::All | Reach::OneEntity => row,
+            Reach::All => row,
         };
         let found = self.table().range::<[u8], _>((Included(from), Unbounded)).next();
         let found = found.map(|(row, value)| (row.clone(), value.clone()));
-        let entity = |row: &[u8]| row.get(..row.len().saturating_sub(8)).unwrap_or_default().to_vec();
-        let one_entity = matches!(self.reach, Reach::OneEntity);
-        self.settle(found.filter(|(found, _)| !one_entity || entity(found) == entity(row)));
+        self.settle(found);
     }
 
     pub(super) fn seek_first(&mut self) {
@@ -211,7 +209,7 @@ impl Walk {
     pub(super) fn seek_last(&mut self) {
         let found = match &self.reach {
             Reach::Range(_, to) => self.table().range::<[u8], _>((Unbounded, Excluded(&**to))).next_back(),
-            Reach::All | Reach::OneEntity => self.table().last_key_value(),
+            Reach::All => self.table().last_key_value(),
         };
         let found = found.map(|(row, value)| (row.clone(), value.clone()));
         self.settle(found);

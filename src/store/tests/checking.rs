@@ -5,7 +5,7 @@ use crate::types::Finding;
 const PAYLOAD: &[u8] = b"a payload";
 
 /// Dataset 1 with three chunks of 40 entries over 40 entities, the newest of entity 7 a delete, history trimmed up to
-/// key 45: versions 1..=5 are dropped from the index, and wait in their chunk.
+/// key 45: the entries 1..=5 are dropped, and wait in their chunk.
 fn sound() -> Place {
     let place = place();
     let names: Vec<_> = (0..40).map(|i| format!("entity-{i}")).collect();
@@ -28,7 +28,6 @@ fn sound() -> Place {
     for key in 1..=5u64 {
         let name = &names[key as usize - 1];
         let bytes = (name.len() + PAYLOAD.len()) as u64;
-        changes.delete_version(1, name.as_bytes(), key);
         (record.entries, record.bytes) = (record.entries - 1, record.bytes - bytes);
         (record.superseding, record.superseded_bytes) = (record.superseding - 1, record.superseded_bytes - bytes);
         (first.dead, first.dead_bytes) = (first.dead + 1, first.dead_bytes + bytes);
@@ -83,12 +82,12 @@ fn a_sound_store_has_no_findings() {
 
 #[test]
 fn what_only_one_side_has_is_found() {
-    found("a chunk has this entry, but the index does not", |_, changes| changes.delete_version(1, b"entity-9", 50));
+    found("a chunk has this entry, but the index does not", |_, changes| changes.delete_entity(1, b"entity-9"));
     found("the index has this entry, but no chunk does", |_, changes| {
-        changes.put_version(1, b"entity-9", &version(&entry(33, Op::Update, b"entity-9", b"")));
+        changes.put_newest(1, b"entity-9", &version(&entry(33, Op::Update, b"entity-9", b"")));
     });
     found("the index says something else", |_, changes| {
-        changes.put_version(1, b"entity-9", &version(&over(entry(50, Op::Create, b"entity-9", PAYLOAD), 10, 9)));
+        changes.put_newest(1, b"entity-9", &version(&over(entry(90, Op::Create, b"entity-9", PAYLOAD), 50, 9)));
     });
     found("superseded by key 50, but not marked", |_, changes| changes.delete_mark(1, 10));
     found("superseded by key 50, but marked with key 51", |_, changes| changes.put_mark(1, 10, 51));

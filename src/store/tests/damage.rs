@@ -283,7 +283,7 @@ fn read_all(store: &Store) -> Result<usize> {
             found += chunk?.1.len();
         }
         for row in snapshot.entities(id, None) {
-            found += snapshot.versions(id, &row?.0, 100)?.len();
+            found += usize::from(snapshot.newest(id, &row?.0)?.is_some());
         }
         for mark in snapshot.marks(id, 0) {
             found += mark.map(|_| 1)?;
@@ -296,7 +296,7 @@ fn read_all(store: &Store) -> Result<usize> {
 fn a_flipped_bit_in_a_table_is_found_on_reading_or_harmless() {
     let (_root, dir) = closed();
     let whole = read_all(&open(&dir, 400).unwrap()).unwrap();
-    assert_eq!(whole, 400 + 400 + 300);
+    assert_eq!(whole, 400 + 100 + 300);
     let mut tables = files_ending(&dir, ".sst");
     tables.extend(files_ending(&dir, ".blob"));
     let (mut tried, mut caught, mut named) = (0, 0, 0);
@@ -454,7 +454,7 @@ fn a_checkpoint_opens_and_goes_its_own_way() {
     let copied = open(&copy, 400).unwrap();
     let snapshot = copied.snapshot();
     assert_eq!((snapshot.name(b"unflushed").unwrap(), snapshot.name(b"later").unwrap()), (Some(2), None));
-    assert_eq!(read_all(&copied).unwrap(), 1100);
+    assert_eq!(read_all(&copied).unwrap(), 800);
     assert!(store.checkpoint(&copy).is_err());
 }
 
@@ -466,7 +466,7 @@ fn a_second_opener_is_refused_and_a_reader_changes_nothing() {
     drop(store);
     let before = content(&dir);
     let reader = Store::open_read_only(&os(), &dir, &OPTIONS, 400).unwrap();
-    assert_eq!(read_all(&reader).unwrap(), 1100);
+    assert_eq!(read_all(&reader).unwrap(), 800);
     let mut changes = reader.changes(0);
     changes.put_name(b"x", 1);
     assert!(reader.commit(changes).is_err());

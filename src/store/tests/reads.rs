@@ -76,57 +76,26 @@ fn decoded_chunks_are_kept_per_epoch() {
 }
 
 #[test]
-fn versions_are_found_by_entity_and_key() {
+fn an_entity_has_its_newest_version() {
     let place = three_chunks();
-    let snapshot = place.store.snapshot();
-    let newest = snapshot.version_at_or_below(10, b"a\0", u64::MAX).unwrap().unwrap();
-    assert_eq!((newest.key, newest.born, newest.payload_len, newest.bytes), (32, 22, 7, 9));
-    let at = |key| snapshot.version_at_or_below(10, b"a", key).unwrap().map(|version| version.key);
-    assert_eq!([at(31), at(30), at(21), at(11), at(10)], [Some(31), Some(21), Some(21), Some(11), None]);
-    let keys =
-        |limit| -> Vec<u64> { snapshot.versions(10, b"b", limit).unwrap().iter().map(|version| version.key).collect() };
-    assert_eq!(keys(9), [33, 23, 13]);
-    assert_eq!(keys(2), [33, 23]);
-    assert_eq!(snapshot.version_at_or_below(10, b"c", u64::MAX).unwrap(), None);
-    assert_eq!(snapshot.version_at_or_below(11, b"a", u64::MAX).unwrap().unwrap().key, 14);
-}
-
-#[test]
-fn a_lookup_finds_the_same_in_any_order_and_from_any_table() {
-    let place = three_chunks();
-    // The newest version of what is asked for, by a scan of everything.
-    let scan = |id, entity: &[u8], key| {
-        let snapshot = place.store.snapshot();
-        let rows: Vec<_> = Pool::new(&snapshot).all_versions(id).collect::<Result<_>>().unwrap();
-        rows.into_iter().find(|(name, version)| name == entity && version.key <= key).map(|(_, version)| version)
-    };
-    let mut asked = Vec::new();
-    for id in [9, 10, 11, 12] {
-        for entity in [&b""[..], b"a", b"a\0", b"a\0\0", b"aa", b"b", b"c"] {
-            for key in [0, 11, 14, 15, 22, 33, 40, u64::MAX] {
-                asked.push((id, entity, key));
-            }
-        }
-    }
-    // From memory alone, from a table, and from tables and memory, where filters leave some of them out.
+    // From memory alone, from a table, and from tables and memory.
     for round in 0..3 {
-        let forward = asked.clone();
-        let backward = asked.iter().rev().copied().collect();
-        let hopping = (0..asked.len()).map(|i| asked[i * 53 % asked.len()]).collect();
         let snapshot = place.store.snapshot();
-        for order in [forward, backward, hopping] {
-            let mut lookup = snapshot.entity_lookup();
-            for (id, entity, key) in order {
-                assert_eq!(lookup.seek(id, entity, key).unwrap(), scan(id, entity, key), "{id} {entity:?} {key}");
-            }
-        }
+        let newest = snapshot.newest(10, b"a\0").unwrap().unwrap();
+        assert_eq!((newest.key, newest.born, newest.payload_len, newest.bytes), (32, 22, 7, 9));
+        let key = |id, entity: &[u8]| snapshot.newest(id, entity).unwrap().map(|version| version.key);
+        let aa = (round > 0).then_some(39 + round);
+        assert_eq!([key(10, b"a"), key(10, b"aa"), key(10, b"c"), key(11, b"a")], [Some(31), aa, None, Some(14)]);
+        assert_eq!([key(9, b"a"), key(10, b""), key(10, b"a\0\0"), key(12, b"a")], [None; 4]);
+        assert_eq!(key(10, b"b"), (round < 2).then_some(33));
         place.store.flush().unwrap();
         let mut changes = place.store.changes(0);
-        changes.put_version(10, b"aa", &version(&entry(40 + round, Op::Update, b"aa", b"")));
-        changes.delete_version(10, b"b", 13 + 10 * round);
+        changes.put_newest(10, b"aa", &version(&entry(40 + round, Op::Update, b"aa", b"")));
+        if round == 1 {
+            changes.delete_entity(10, b"b");
+        }
         place.store.commit(changes).unwrap();
     }
-    assert_eq!(scan(10, b"b", u64::MAX), None);
 }
 
 #[test]
@@ -134,7 +103,7 @@ fn entities_come_in_order_with_their_newest_version() {
     let place = three_chunks();
     let mut changes = place.store.changes(0);
     for key in 100..120 {
-        changes.put_version(10, b"many", &version(&entry(key, Op::Update, b"many", b"x")));
+        changes.put_newest(10, b"many", &version(&entry(key, Op::Update, b"many", b"x")));
     }
     place.store.commit(changes).unwrap();
     let snapshot = place.store.snapshot();
@@ -258,7 +227,7 @@ fn a_snapshot_does_not_see_what_comes_after_it() {
     assert_eq!(before.marks(10, 0).count(), 6);
     assert_eq!(after.record(10).unwrap(), None);
     assert_eq!(after.chunks(10, 0, 0).count() + after.entities(10, None).count() + after.marks(10, 0).count(), 0);
-    assert_eq!(after.version_at_or_below(10, b"a", u64::MAX).unwrap(), None);
+    assert_eq!(after.newest(10, b"a").unwrap(), None);
     // The neighbours are untouched.
     assert_eq!(after.chunks(11, 0, 0).count(), 1);
     assert_eq!(after.record(11).unwrap().unwrap().head, 14);
@@ -304,11 +273,9 @@ fn a_pool_reads_what_its_snapshot_does() {
             let marks = pool.marks(id, key).collect::<Result<Vec<_>>>().unwrap();
             assert_eq!(marks, snapshot.marks(id, key).collect::<Result<Vec<_>>>().unwrap(), "{id} {key}");
             assert_eq!(pool.meta_covering(id, key).unwrap(), snapshot.meta_covering(id, key).unwrap());
-            for entity in [&b"a"[..], b"b", b"a\0", b"zz"] {
-                let found = pool.version_at_or_below(id, entity, key).unwrap();
-                assert_eq!(found, snapshot.version_at_or_below(id, entity, key).unwrap(), "{id} {key}");
-            }
         }
+        let entities = pool.entities(id).collect::<Result<Vec<_>>>().unwrap();
+        assert_eq!(entities, snapshot.entities(id, None).collect::<Result<Vec<_>>>().unwrap());
         let consumers = pool.consumers_of(id).collect::<Result<Vec<_>>>().unwrap();
         assert_eq!(consumers, snapshot.consumers_of(id).collect::<Result<Vec<_>>>().unwrap());
         // Two at once, and one that is dropped on its way.

@@ -17,7 +17,7 @@ fn memory_stays_near_the_budget_whatever_is_stored() {
         for i in 0..1000 {
             let key = round * 1000 + i + 1;
             let name = format!("entity-{:08x}", key.wrapping_mul(0x9e37_79b9) & 0xffff_ffff);
-            changes.put_version(1, name.as_bytes(), &version(&entry(key, Op::Update, name.as_bytes(), b"payload")));
+            changes.put_newest(1, name.as_bytes(), &version(&entry(key, Op::Update, name.as_bytes(), b"payload")));
             changes.put_mark(1, key, key + 1);
         }
         changes.set_applied(&applied(round)).unwrap();
@@ -56,7 +56,6 @@ fn the_space_of_dropped_chunks_comes_back() {
             seal(&mut changes, &mut record, &[entry(key, Op::Update, b"entity", &payload)]);
             if key > 100 {
                 changes.delete_chunk(1, key - 100);
-                changes.delete_version(1, b"entity", key - 100);
             }
         }
         store.commit(changes).unwrap();

@@ -22,6 +22,8 @@ const READ_AT: [u64; 6] = [400_000, 1_000_000, 2_000_000, 4_000_000, 10_000_000,
 struct Appended {
     /// Entries per second of each tenth.
     tenths: Vec<f64>,
+    /// The share of the processors' time in each tenth that the machine's host gave to others.
+    stolen: Vec<f64>,
     /// Milliseconds of each commit.
     commits_ms: Vec<f64>,
     pages: Vec<PagesAt>,
@@ -66,6 +68,8 @@ pub fn long(ctx: &Ctx) -> Row {
     ];
     let tenths: Vec<String> = appended.tenths.iter().map(|tenth| number(*tenth)).collect();
     row.note(format!("entries/s of each tenth: {}", tenths.join(", ")));
+    let stolen: Vec<String> = appended.stolen.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
+    row.note(format!("of the processors' time the machine's host gave to others: {}", stolen.join(", ")));
     row.note(format!(
         "appends waited for seals {} times, {} ms in all; the slowest commit took {slowest:.1} ms",
         metrics.stalls, metrics.stall_ms
@@ -90,7 +94,7 @@ pub fn long(ctx: &Ctx) -> Row {
 fn append(ctx: &Ctx, store: &tidelog::Tidelog) -> Appended {
     let mut generator = Generator::usual(1);
     let mut appended = Appended::default();
-    let mut seconds = 0.0;
+    let (mut seconds, mut times) = (0.0, processor_times());
     for hundredth in 1..=100 {
         let batches = generator.batches(ctx.entries / 100);
         let begun = Instant::now();
@@ -104,6 +108,9 @@ fn append(ctx: &Ctx, store: &tidelog::Tidelog) -> Appended {
             appended.tenths.push(ctx.entries as f64 / 10.0 / seconds);
             eprintln!("    {hundredth} %: {} entries/s", number(ctx.entries as f64 / 10.0 / seconds));
             seconds = 0.0;
+            let now = processor_times();
+            appended.stolen.push((now.0 - times.0) / (now.1 - times.1).max(1.0));
+            times = now;
         }
         let (now, before) = (ctx.entries / 100 * hundredth, ctx.entries / 100 * (hundredth - 1));
         if hundredth == 100 || READ_AT.iter().any(|at| before < *at && *at <= now) {
@@ -112,6 +119,14 @@ fn append(ctx: &Ctx, store: &tidelog::Tidelog) -> Appended {
         }
     }
     appended
+}
+
+/// Time that the machine's host gave to others, and all time, of all processors since the machine was started.
+fn processor_times() -> (f64, f64) {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let times: Vec<f64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
+    (times.get(7).copied().unwrap_or(0.0), times.iter().sum())
 }
 
 fn pages_at(store: &tidelog::Tidelog, entries: u64) -> PagesAt {

@@ -258,12 +258,12 @@ impl Step<'_, '_, '_> {
         let (mut due, mut history_found, mut tombstone_found) = (again, false, false);
         let history_age = self.retention.history.age_ms;
         let tombstone_age = self.retention.tombstones.age_ms.filter(|_| self.retention.keep == Keep::Live);
-        for meta in self.pool.metas(id, self.record.floor.saturating_add(1)) {
+        let is_window = self.retention.keep == Keep::Window;
+        let from = if is_window { self.record.window_floor } else { self.record.floor };
+        for meta in self.pool.metas(id, from.saturating_add(1)) {
             let meta = meta?;
-            let superseding = meta.superseding > 0 || self.retention.keep == Keep::Window;
-            if let Some(age) =
-                history_age.filter(|_| !history_found && superseding && meta.last > self.record.history_floor)
-            {
+            let has_history = is_window || (meta.superseding > 0 && meta.last > self.record.history_floor);
+            if let Some(age) = history_age.filter(|_| !history_found && has_history) {
                 due = due.min(meta.first_time_ms.saturating_add(age));
                 history_found = true;
             }

@@ -6,7 +6,7 @@
 mod alive;
 
 use crate::chunk::{ChunkBuilder, ChunkEntry};
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
 use crate::frame::LogPos;
 use crate::options::Options;
 use crate::planted::{Bug, planted};
@@ -190,7 +190,15 @@ impl DatasetSeal<'_, '_> {
         match self.alive.get(id, entity) {
             // A seal that failed has left something newer.
             Some(version) if version.key <= self.applied => Ok(Some(version)),
-            _ => self.snapshot.newest(id, entity),
+            _ => match self.snapshot.newest(id, entity)? {
+                Some(version) if version.key > self.applied => {
+                    let (entity, key, applied) = (Name(entity), version.key, self.applied);
+                    let what =
+                        format!("entity '{entity}' of dataset {id} is at key {key}, but only {applied} is sealed");
+                    Err(Error::damaged(self.snapshot.dir(), None, what))
+                }
+                version => Ok(version),
+            },
         }
     }
 

@@ -16,7 +16,8 @@ impl Step<'_, '_, '_> {
             if !excess.wants(meta.first_time_ms) {
                 break;
             }
-            if self.is_full() {
+            // Not before something was dropped: the next step begins where this one does.
+            if self.dead.len() > 0 && self.is_full() {
                 return Ok(());
             }
             let chunk = snapshot.read_chunk(id, meta.last)?;
@@ -26,11 +27,11 @@ impl Step<'_, '_, '_> {
                     continue;
                 }
                 let mark = snapshot.mark(id, entry.key)?;
-                // What was dropped before the dataset became a window is not there to be dropped again.
-                let is_gone = self.record.has_dropped(entry.key, entry.op, mark);
-                if !is_gone
-                    && (!excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.bytes))
-                {
+                // What was dropped before the dataset became a window is not there to be dropped again, and moves nothing.
+                if self.record.has_dropped(entry.key, entry.op, mark) {
+                    continue;
+                }
+                if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.bytes) {
                     return Ok(());
                 }
                 let bytes = (entry.entity.len() + entry.payload.len()) as u64;
@@ -38,19 +39,17 @@ impl Step<'_, '_, '_> {
                     self.record.superseding = self.record.superseding.saturating_sub(1);
                     self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);
                 }
-                if entry.op == Op::Delete && mark.is_none() && !is_gone {
+                if entry.op == Op::Delete && mark.is_none() {
                     self.record.tombstones = self.record.tombstones.saturating_sub(1);
                     self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);
                 }
                 self.raise_floor(entry.key, entry.time_ms);
                 self.record.window_floor = entry.key;
-                if !is_gone {
-                    excess.gone(bytes);
-                    self.drop_entry(entry.key, bytes);
-                    self.report.window_dropped += 1;
-                    if mark.is_none() {
-                        self.changes.delete_entity(id, entry.entity);
-                    }
+                excess.gone(bytes);
+                self.drop_entry(entry.key, bytes);
+                self.report.window_dropped += 1;
+                if mark.is_none() {
+                    self.changes.delete_entity(id, entry.entity);
                 }
                 if self.is_full() {
                     return Ok(());

@@ -11,7 +11,7 @@ use super::core::Core;
 use super::pin::{Dataset, Pin};
 use crate::chunk::Chunk;
 use crate::cursor::{Cursor, Kind};
-use crate::error::{Error, Result};
+use crate::error::{Error, Name, Result};
 use crate::types::{EntityRow, Entry, Limits, Op, SyncKey, View};
 use crate::window::Window;
 
@@ -67,7 +67,7 @@ fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entr
     }
     match pin.newest_sealed(dataset.id, entity)? {
         Some(version) if version.op != Op::Delete => {
-            let (chunk, at) = sealed(pin, dataset, version.key)?;
+            let (chunk, at) = sealed(pin, dataset, entity, version.key)?;
             Ok(Some(sealed_entry(&chunk, at, true, version.born == version.key)))
         }
         _ => Ok(None),
@@ -80,17 +80,21 @@ fn with_new(pin: &Pin<'_>, dataset: &Dataset, entry: Entry) -> Result<Entry> {
     Ok(Entry { new: born.born == entry.key.get(), ..entry })
 }
 
-/// Where a sealed entry is that something else names.
-fn sealed(pin: &Pin<'_>, dataset: &Dataset, key: u64) -> Result<(Arc<Chunk>, usize)> {
+/// Where a sealed entry of this entity is that something else names.
+fn sealed(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8], key: u64) -> Result<(Arc<Chunk>, usize)> {
     let lost = || {
         Error::damaged(
             pin.snapshot().dir(),
             None,
-            format!("dataset {} has no chunk with key {key}, which its index or a newer entry names", dataset.id),
+            format!(
+                "dataset {} has no chunk with key {key} for entity '{}', which its index or a newer entry names",
+                dataset.id,
+                Name(entity)
+            ),
         )
     };
     let chunk = pin.chunk_covering(dataset, key)?.ok_or_else(lost)?;
-    let at = chunk.find(key).ok_or_else(lost)?;
+    let at = chunk.find(key).filter(|at| chunk.entry(*at).entity == entity).ok_or_else(lost)?;
     Ok((chunk, at))
 }
 
@@ -116,7 +120,7 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limits: Limits) -> Resul
         let mut found = Found { entries: newest_first, bytes, limits };
         let mut next = pin.snapshot().newest(dataset.id, entity)?.map(|version| version.key);
         while let Some(key) = next.filter(|_| !is_full) {
-            let (chunk, at) = sealed(&pin, &dataset, key)?;
+            let (chunk, at) = sealed(&pin, &dataset, entity, key)?;
             let row = chunk.entry(at);
             // What was sealed after this moment began is in the tails as well.
             if key <= pin.sealed_upto {

@@ -8,7 +8,10 @@ use std::ops::Deref;
 use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, DBRawIterator, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBPinnableSlice, DBRawIterator, FlushOptions,
+    ReadOptions, WriteBatch, WriteOptions,
+};
 
 use super::families::Family;
 use super::{Result, errors};
@@ -82,19 +85,24 @@ impl Kv {
         }
     }
 
-    /// Changes options of a family while it is open.
-    pub(super) fn set(&self, family: Family, options: &[(&str, &str)]) {
-        if let Some(db) = self.rocks()
-            && let Err(error) = db.set_options_cf(&handle(db, family), options)
-        {
+    /// Changes options of a family while it is open; false if that failed.
+    pub(super) fn set(&self, family: Family, options: &[(&str, &str)]) -> bool {
+        let outcome = self.rocks().map_or(Ok(()), |db| db.set_options_cf(&handle(db, family), options));
+        if let Err(error) = &outcome {
             tracing::warn!(%error, ?options, "the index store does not take these options");
         }
+        outcome.is_ok()
     }
 
-    /// Gives the space of what was dropped in a range back to the file system.
-    pub(super) fn reclaim(&self, family: Family, from: Option<&[u8]>, to: Option<&[u8]>) {
+    /// Gives the space of what was dropped in a range back to the file system; `all`: also where everything is in its last
+    /// place already.
+    pub(super) fn reclaim(&self, family: Family, from: Option<&[u8]>, to: Option<&[u8]>, all: bool) {
         if let Some(db) = self.rocks() {
-            db.compact_range_cf(&handle(db, family), from, to);
+            let mut how = CompactOptions::default();
+            if all {
+                how.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+            }
+            db.compact_range_cf_opt(&handle(db, family), from, to, &how);
         }
     }
 

@@ -53,7 +53,7 @@ use kv::{Batch, Kv};
 use manifest::TornEnd;
 use open::Mode;
 use recent::Recent;
-use tuning::Shared;
+use tuning::{Collect, Shared};
 
 use crate::error::Result;
 
@@ -86,8 +86,8 @@ pub struct Store {
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
     mode: Mode,
-    /// Whether compactions give back the space of dropped chunks.
-    collecting: AtomicBool,
+    /// How much of the space of dropped chunks compactions give back.
+    collected: Mutex<Collect>,
     /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index`] replaces it.
     stopped: AtomicBool,
 }
@@ -158,16 +158,20 @@ impl Store {
         // Once RocksDB has stopped, each flush asked for makes closing wait a second longer; a write is refused at once.
         self.write(self.kv.batch(0))?;
         self.kv.flush(&self.dir).map_err(|error| self.stop(error))?;
-        self.collect(GARBAGE_KEPT);
+        self.collect(if self.has_garbage(GARBAGE_KEPT) { Collect::Older } else { Collect::Nothing });
         self.point("the index store is flushed")
     }
 
-    /// Lets compactions give back the space of dropped chunks while that is more than one part in so many of the blob files.
-    fn collect(&self, part: u64) {
-        let (garbage, all) = (self.number(Family::Chunks, GARBAGE), self.number(Family::Chunks, LIVE_BLOB_BYTES));
-        let wanted = garbage > all / part;
-        if self.collecting.swap(wanted, Ordering::Relaxed) != wanted {
-            self.kv.set(Family::Chunks, &tuning::collect(wanted));
+    /// Whether more than one part in so many of the blob files' bytes is garbage, as far as compactions have found it.
+    fn has_garbage(&self, part: u64) -> bool {
+        self.number(Family::Chunks, GARBAGE) > self.number(Family::Chunks, LIVE_BLOB_BYTES) / part
+    }
+
+    /// Lets compactions give back the space of dropped chunks, or not.
+    fn collect(&self, what: Collect) {
+        let mut collected = self.collected.lock();
+        if *collected != what && self.kv.set(Family::Chunks, &what.options()) {
+            *collected = what;
         }
     }
 
@@ -191,16 +195,22 @@ impl Store {
 
     /// Gives the space of what was dropped back to the file system, as far as it concerns one dataset, or all.
     pub fn reclaim(&self, dataset: Option<u64>) {
-        self.collect(GARBAGE_LEFT);
         let range = dataset.map(keys::dataset_range);
         let (from, to) = range.as_ref().map_or((None, None), |(from, to)| (Some(&from[..]), Some(&to[..])));
-        for family in Family::BY_DATASET {
-            self.kv.reclaim(family, from, to);
-        }
-        if dataset.is_none() {
-            for family in [Family::Datasets, Family::Meta] {
-                self.kv.reclaim(family, None, None);
+        match dataset {
+            // Tiers know no ranges: this would write the marks of all datasets anew.
+            Some(_) => {
+                Family::BY_DATASET.into_iter().filter(|family| *family != Family::Superseded).for_each(|family| {
+                    self.kv.reclaim(family, from, to, false);
+                })
             }
+            None => Family::ALL.into_iter().for_each(|family| self.kv.reclaim(family, None, None, false)),
+        }
+        // Only now it is known what is garbage.
+        if self.has_garbage(GARBAGE_LEFT) {
+            self.collect(Collect::All);
+            self.kv.reclaim(Family::Chunks, from, to, true);
+            self.collect(Collect::Nothing);
         }
     }
 

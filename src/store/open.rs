@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rocksdb::{DB, Options};
 
 use super::cache::ChunkCache;
@@ -18,7 +19,7 @@ use super::kv::Kv;
 use super::manifest::TornEnd;
 use super::recent::Recent;
 use super::record::{Applied, FORMAT_VERSION};
-use super::tuning::{self, Shared};
+use super::tuning::{self, Collect, Shared};
 use super::{LIVE_BLOB_BYTES, Result, Store, StoreOptions, blobs, errors, keys, manifest};
 use crate::codec::Malformed;
 use crate::error::Error;
@@ -177,8 +178,10 @@ impl Store {
         if found > FORMAT_VERSION {
             return Err(Error::FormatTooNew { file: self.dir.clone(), found, supported: FORMAT_VERSION });
         }
-        if found == 0 {
-            return Err(wrong("a format is 0"));
+        if found < FORMAT_VERSION {
+            let what =
+                format!("its format is {found}, of a build before the first release; this one reads {FORMAT_VERSION}");
+            return Err(Error::damaged(&self.dir, None, what));
         }
         let applied = snapshot.applied()?;
         if applied.key < at_least {
@@ -221,7 +224,8 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let for_datasets = options.cache_bytes / 8;
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes - for_datasets));
     let recent = Recent::new(for_datasets);
-    let (damaged_blobs, collecting, stopped) = Default::default();
+    let (damaged_blobs, stopped) = Default::default();
+    let collected = Mutex::new(Collect::Nothing);
     Ok(Store {
         kv,
         vfs,
@@ -232,7 +236,7 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
         shared,
         damaged_blobs,
         mode,
-        collecting,
+        collected,
         stopped,
     })
 }

@@ -7,7 +7,7 @@ use crate::limits::{MAX_KEY, MAX_PAYLOAD_BYTES};
 use crate::types::{Op, Retention};
 
 /// The format of the index store that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// How far the log has been applied: everything up to `key`, and where the next frame lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

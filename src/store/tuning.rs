@@ -103,15 +103,32 @@ fn common(options: &StoreOptions) -> Options {
     cf.set_target_file_size_base(16 << 20);
     cf.set_max_bytes_for_level_base(64 << 20);
     cf.set_level_compaction_dynamic_level_bytes(true);
+    // Nothing here gets better with age.
+    cf.set_periodic_compaction_seconds(0);
     // One large compaction may keep the others waiting for as long as many seals take. RocksDB would hold these up for it.
     cf.set_level_zero_slowdown_writes_trigger(60);
     cf.set_level_zero_stop_writes_trigger(120);
     cf
 }
 
-/// The option that lets compactions give back the space of dropped chunks, or not.
-pub(super) fn collect(garbage: bool) -> [(&'static str, &'static str); 1] {
-    [("enable_blob_garbage_collection", if garbage { "true" } else { "false" })]
+/// Whether compactions give back the space of dropped chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Collect {
+    /// Only that of blob files without anything alive.
+    Nothing,
+    /// That of the older half of the files.
+    Older,
+    /// All of it.
+    All,
+}
+
+impl Collect {
+    /// The options that say so.
+    pub(super) fn options(self) -> [(&'static str, &'static str); 2] {
+        let on = if self == Collect::Nothing { "false" } else { "true" };
+        let part = if self == Collect::All { "1.0" } else { "0.5" };
+        [("enable_blob_garbage_collection", on), ("blob_garbage_collection_age_cutoff", part)]
+    }
 }
 
 fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
@@ -139,11 +156,14 @@ fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
     table
 }
 
-/// Marks come and go once, and there is one for almost every entry: in levels each would be written anew a dozen times.
+/// Marks come and go once, and there is one for almost every entry: in levels each would be written anew a dozen times, and
+/// compressed each time, for a few bytes of a few.
 fn rarely_merged(cf: &mut Options) {
     let mut universal = UniversalCompactOptions::default();
-    universal.set_min_merge_width(4);
+    universal.set_min_merge_width(8);
     cf.set_universal_compaction_options(&universal);
+    cf.set_level_zero_file_num_compaction_trigger(8);
+    cf.set_compression_type(DBCompressionType::None);
     cf.set_compaction_style(DBCompactionStyle::Universal);
 }
 
@@ -155,7 +175,7 @@ fn values_apart(cf: &mut Options, options: &StoreOptions) {
     cf.set_blob_file_size(64 << 20);
     cf.set_blob_compression_type(compression(options));
     // While this is enabled, every compaction moves all that is alive out of the older half of the files, be there garbage or
-    // not. So it is enabled while there is enough, see [`collect`].
+    // not. So it is enabled while there is enough: [`Collect`].
     cf.set_enable_blob_gc(false);
     cf.set_blob_gc_age_cutoff(0.5);
     cf.set_blob_gc_force_threshold(0.5);

@@ -2,7 +2,7 @@
 
 use tidelog::{Cap, Cursor, Engine, Limits, Retention, View};
 
-use crate::support::{ManualClock, NOON, delete, drain, entries_cap, put, small, store};
+use crate::support::{ManualClock, NOON, Rng, delete, drain, entries_cap, put, small, store};
 
 const NONE: Cap = Cap { entries: None, bytes: None, age_ms: None };
 
@@ -197,4 +197,23 @@ fn background_compaction_needs_no_asking() {
         n += 1;
     }
     assert!(engine.stat("d").expect("stat").history_floor.get() > 0);
+}
+
+#[test]
+fn the_space_of_what_many_datasets_dropped_comes_back() {
+    let (_dir, engine) = store(small().chunk_bytes(4096));
+    for n in 0..2_000u32 {
+        let noise: String = Rng::new(n.into()).bytes(1_000).iter().map(|byte| char::from(byte % 94 + 33)).collect();
+        put(&engine, &format!("d{}", n % 20), "e", &noise);
+    }
+    engine.seal().expect("a seal");
+    let before = engine.store_stat().expect("store_stat").store_bytes;
+    assert!(before > 1_000_000, "{before} bytes hold two megabytes");
+    for n in 0..20 {
+        let strict = Retention { history: entries_cap(9), ..Retention::unlimited() };
+        engine.set_retention(&*format!("d{n}"), strict).expect("a retention");
+    }
+    assert_eq!(engine.compact(None).expect("a compaction").superseded_dropped, 20 * 90);
+    let after = engine.store_stat().expect("store_stat").store_bytes;
+    assert!(after < before / 4, "{after} of {before} bytes are left, for a tenth of the entries");
 }

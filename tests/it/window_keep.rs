@@ -1,8 +1,11 @@
 //! `Keep::Window`: the plain capped log.
 
-use tidelog::{Batch, Cursor, Engine, Error, Expect, Keep, Limits, Retention, StaleReason, View};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use crate::support::{ManualClock, NOON, entries_cap, every_key, put, small, stale_reason, store};
+use tidelog::{Batch, Cap, Cursor, Engine, Error, Expect, Keep, Limits, Retention, StaleReason, View, verify};
+
+use crate::support::{ManualClock, NOON, PATIENCE, delete, entries_cap, every_key, put, small, stale_reason, store};
 
 fn capped(entries: u64) -> Retention {
     Retention { keep: Keep::Window, history: entries_cap(entries), ..Retention::unlimited() }
@@ -162,5 +165,122 @@ fn each_cap_of_a_window_trims() {
             _ => assert!((2..=5).contains(&kept), "the cap in {what} keeps {kept}"),
         }
         engine.delete_dataset("d").expect("a deletion");
+    }
+}
+
+#[test]
+fn a_window_that_drops_nothing_loses_nothing() {
+    let clock = ManualClock::at(NOON);
+    let (_dir, engine) = store(small().chunk_bytes(4096).clock(clock.clone()));
+    let strict = Retention { history: entries_cap(0), tombstones: entries_cap(0), ..Retention::unlimited() };
+    engine.set_retention("d", strict).expect("a retention");
+    put(&engine, "d", "a", "x");
+    delete(&engine, "d", "a");
+    clock.advance(3 * DAY_MS);
+    for n in 0..8 {
+        put(&engine, "d", &format!("b{n}"), "x");
+    }
+    engine.compact(Some(b"d")).expect("a compaction");
+    let before = engine.stat("d").expect("stat");
+    assert!(before.floor.get() > 0, "the tombstone is still there");
+    engine.set_retention("d", for_a_day()).expect("a retention");
+    assert_eq!(engine.compact(Some(b"d")).expect("a compaction").window_dropped, 0);
+    engine.set_retention("d", strict).expect("a retention");
+    let page = engine.changes("d", &Cursor::START, Limits::default()).expect("all that lives is there");
+    assert_eq!(page.entries.len(), 8);
+    let after = engine.stat("d").expect("stat");
+    assert_eq!((after.floor, after.history_floor), (before.floor, before.history_floor));
+}
+
+#[test]
+fn what_lived_below_a_floor_goes_by_its_age_once_it_is_a_window() {
+    let clock = ManualClock::at(NOON);
+    let (_dir, engine) = store(small().chunk_bytes(4096).background_compaction(true).clock(clock.clone()));
+    let strict = Retention { history: entries_cap(0), ..Retention::unlimited() };
+    engine.set_retention("d", strict).expect("a retention");
+    for n in 0..40 {
+        put(&engine, "d", &format!("e{}", n % 20), "x");
+    }
+    engine.compact(Some(b"d")).expect("a compaction");
+    let stat = engine.stat("d").expect("stat");
+    assert_eq!((stat.history_floor, stat.entries), (stat.head, 20));
+    engine.set_retention("d", for_a_day()).expect("a retention");
+    assert_eq!(engine.compact(Some(b"d")).expect("a compaction").window_dropped, 0);
+    clock.advance(2 * DAY_MS);
+    let until = Instant::now() + PATIENCE;
+    while engine.stat("d").expect("stat").entries > 0 {
+        assert!(Instant::now() < until, "{:?}", engine.stat("d"));
+        std::thread::sleep(Duration::from_millis(10));
+        // Retention by age is looked at when something is committed, too.
+        put(&engine, "other", "e", "x");
+        engine.seal().expect("a seal");
+    }
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+fn for_a_day() -> Retention {
+    let history = Cap { age_ms: Some(DAY_MS), ..entries_cap(u64::MAX) };
+    Retention { keep: Keep::Window, history, ..Retention::unlimited() }
+}
+
+/// Puts, deletes, seals and compactions under retentions of either kind in turn: nothing but the newest entry of an
+/// entity is ever its state, live entities go by windows alone, and verification finds nothing wrong.
+#[test]
+fn a_dataset_may_become_a_window_and_a_live_one_again() {
+    for seed in 0..30 {
+        let mut random = Random(seed);
+        let (dir, engine) = store(small().chunk_bytes(64 << random.below(6)));
+        let (mut newest, mut dropped) = (BTreeMap::new(), 0);
+        for _ in 0..120 {
+            let entity = format!("e{}", random.below(12));
+            match random.below(12) {
+                0 => {
+                    let mut retention = Retention { history: entries_cap(random.below(20)), ..Retention::unlimited() };
+                    retention.keep = if random.below(2) == 0 { Keep::Window } else { Keep::Live };
+                    if random.below(2) == 0 {
+                        retention.tombstones = entries_cap(random.below(4));
+                    }
+                    engine.set_retention("d", retention).expect("a retention");
+                }
+                1 if engine.stat("d").is_ok() => {
+                    dropped += engine.compact(Some(b"d")).expect("a compaction").window_dropped;
+                }
+                2 => engine.seal().expect("a seal"),
+                3..=5 => drop(newest.insert(entity.clone(), (delete(&engine, "d", &entity).last, false))),
+                _ => drop(newest.insert(entity.clone(), (put(&engine, "d", &entity, "x").last, true))),
+            }
+            let Ok(stat) = engine.stat("d") else { continue };
+            for (entity, (key, alive)) in &newest {
+                let found = engine.get("d", entity).expect("a get").map(|entry| entry.key);
+                let may_be_gone = dropped > 0 && *key <= stat.floor;
+                assert!(
+                    found == alive.then_some(*key) || (found.is_none() && may_be_gone),
+                    "{seed}: {entity} {found:?}"
+                );
+                let history = engine.history("d", entity, 99).expect("history");
+                assert!(history.is_sorted_by_key(|entry| entry.key), "{seed}: {entity}");
+                let last = history.last().map(|entry| entry.key);
+                assert!(last == Some(*key) || (last.is_none() && (may_be_gone || !alive)), "{seed}: {entity} {last:?}");
+            }
+            let live = newest.values().filter(|(_, alive)| *alive).count();
+            match (engine.changes("d", &Cursor::START, Limits::default()), engine.retention("d").expect("one").keep) {
+                (Ok(page), Keep::Live) => assert_eq!(page.entries.len(), live, "{seed}"),
+                (Err(Error::Stale(_)), Keep::Live) => assert!(dropped > 0, "{seed}: stale, and nothing was lost"),
+                (outcome, _) => assert!(matches!(outcome, Err(Error::Invalid { .. })), "{seed}: {outcome:?}"),
+            }
+        }
+        engine.close().expect("a clean close");
+        let report = verify(dir.path().join("store"), &small(), &mut |_, _| {}).expect("a verification");
+        assert!(report.findings.is_empty(), "{seed}: {:?}", report.findings);
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
     }
 }

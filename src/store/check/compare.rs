@@ -4,6 +4,7 @@ use super::Report;
 use super::dataset::{Dataset, stored, stored_of};
 use crate::chunk::Chunk;
 use crate::error::Result;
+use crate::types::Op;
 
 /// Most findings of one comparison; what is wrong everywhere need not be said for every entry.
 const MOST: usize = 100;
@@ -32,6 +33,34 @@ impl Dataset<'_, '_> {
             outcome
         });
         self.conclude(outcome, named, "entries and marks do not agree", report);
+    }
+
+    /// Names entries that say something else of the version before them than it is.
+    pub(super) fn compare_versions(&self, report: &mut Report<'_>) {
+        let mut named = 0;
+        let outcome = self.each_chunk(|chunk| {
+            for entry in chunk.iter().filter(|entry| self.must_be_linked(entry.prev, entry.key)) {
+                let is_right = self.entry_at(entry.prev, |chunk, i| {
+                    let before = chunk.entry(i);
+                    let bytes = (before.entity.len() + before.payload.len()) as u64;
+                    let is_delete = before.op == Op::Delete;
+                    (before.entity, bytes, is_delete) == (entry.entity, entry.prev_bytes, entry.prev_delete)
+                })?;
+                if is_right != Some(true) {
+                    self.report(
+                        entry.key,
+                        format!("it names the entry at key {} as the version before it, which it is not", entry.prev),
+                        report,
+                    );
+                    named += 1;
+                    if named >= MOST {
+                        return Ok(false);
+                    }
+                }
+            }
+            Ok(true)
+        });
+        self.conclude(outcome, named, "entries and the versions before them do not agree", report);
     }
 
     fn conclude(&self, outcome: Result<()>, named: usize, what: &str, report: &mut Report<'_>) {

@@ -37,6 +37,9 @@ struct Totals {
     newest: Sum,
     /// Pairs of superseded and superseding key, above the history floor.
     links: Sum,
+    /// What superseded entries are, and what those say that superseded them.
+    before: Sum,
+    said_before: Sum,
     superseding: u64,
     superseded_bytes: u64,
     last: u64,
@@ -78,6 +81,8 @@ impl<'c, 's> Dataset<'c, 's> {
             }
             if chunks.links != index.links && !planted(Bug::MarksNotVerified) {
                 self.compare_links(report);
+            } else if chunks.before != chunks.said_before {
+                self.compare_versions(report);
             }
         }
         if !chunks.broken {
@@ -272,6 +277,11 @@ impl ChunkPass<'_, '_> {
         }
         if dataset.must_be_linked(entry.prev, entry.key) {
             self.totals.links.add((entry.prev, entry.key));
+            self.totals.said_before.add((entry.prev, entry.key, entry.entity, entry.prev_bytes, entry.prev_delete));
+        }
+        if let Some(successor) = successor.filter(|successor| dataset.must_be_linked(entry.key, *successor)) {
+            let bytes = (entry.entity.len() + entry.payload.len()) as u64;
+            self.totals.before.add((entry.key, successor, entry.entity, bytes, entry.op == Op::Delete));
         }
         if entry.prev != 0 && entry.key > dataset.record.history_floor {
             self.totals.superseding += 1;

@@ -96,6 +96,24 @@ fn what_only_one_side_has_is_found() {
 }
 
 #[test]
+fn a_version_that_is_another_entity_s_is_found() {
+    // Entries and marks agree with each other, but not with whose entries they are.
+    found("it names the entry at key 51 as the version before it, which it is not", |place, changes| {
+        let snapshot = place.store.snapshot();
+        let (chunk, meta) = (snapshot.read_chunk(1, 120).unwrap(), snapshot.meta_covering(1, 120).unwrap().unwrap());
+        let mut builder = ChunkBuilder::new();
+        for entry in chunk.iter() {
+            let prev = [(90, 51), (91, 50)].into_iter().find(|(key, _)| *key == entry.key);
+            builder.push(&ChunkEntry { prev: prev.map_or(entry.prev, |(_, prev)| prev), ..entry }).unwrap();
+        }
+        let (bytes, new) = builder.finish();
+        changes.put_chunk(1, &new.with_seq(meta.seq, meta.seq_bytes), &bytes);
+        changes.put_mark(1, 50, 91);
+        changes.put_mark(1, 51, 90);
+    });
+}
+
+#[test]
 fn chunks_and_counts_that_do_not_fit_are_found() {
     found("counts are there, but not the chunk", |place, changes| {
         let meta = place.store.snapshot().meta_covering(1, 50).unwrap().unwrap();

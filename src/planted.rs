@@ -79,8 +79,8 @@ pub enum Bug {
     HistoryFloorNotMoved,
     /// Not what is superseded is dropped, but what superseded it.
     NewestDropped,
-    /// A verification does not compare marks.
-    MarksNotVerified,
+    /// A verification does not compare entities and marks with chunks.
+    IndexNotVerified,
 }
 
 #[cfg(feature = "testing")]

@@ -75,11 +75,11 @@ impl<'c, 's> Dataset<'c, 's> {
         checked.datasets += 1;
         let chunks = self.read_chunks(walk, checked, report);
         let index = self.read_index(checked, report);
-        if !chunks.broken && !index.broken {
+        if !chunks.broken && !index.broken && !planted(Bug::IndexNotVerified) {
             if chunks.newest != index.newest {
                 self.compare_newest(report);
             }
-            if chunks.links != index.links && !planted(Bug::MarksNotVerified) {
+            if chunks.links != index.links {
                 self.compare_links(report);
             } else if chunks.before != chunks.said_before {
                 self.compare_versions(report);

@@ -51,7 +51,7 @@ planted! {
     FloorNotMoved => seals::a_reader_below_a_dropped_tombstone_is_stale,
     HistoryFloorNotMoved => seals::a_reader_below_dropped_history_is_stale,
     NewestDropped => seals::compaction_keeps_what_lives,
-    MarksNotVerified => seals::a_verification_misses_no_mark,
+    IndexNotVerified => seals::a_verification_misses_no_mark,
     RecentKept => seals::a_page_has_what_was_sealed_since_the_last_one,
     BoundIgnored => reads::a_window_ends_at_its_bound,
     CursorUnchecked => reads::a_cursor_with_a_wrong_bit_is_refused,

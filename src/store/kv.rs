@@ -8,10 +8,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{
-    BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBPinnableSlice, DBRawIterator, FlushOptions,
-    ReadOptions, WriteBatch, WriteOptions,
-};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, DBRawIterator, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
 
 use super::families::Family;
 use super::{Result, errors};
@@ -94,15 +91,10 @@ impl Kv {
         outcome.is_ok()
     }
 
-    /// Gives the space of what was dropped in a range back to the file system; `all`: also where everything is in its last
-    /// place already.
-    pub(super) fn reclaim(&self, family: Family, from: Option<&[u8]>, to: Option<&[u8]>, all: bool) {
+    /// Gives the space of what was dropped in a range back to the file system.
+    pub(super) fn reclaim(&self, family: Family, from: Option<&[u8]>, to: Option<&[u8]>) {
         if let Some(db) = self.rocks() {
-            let mut how = CompactOptions::default();
-            if all {
-                how.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-            }
-            db.compact_range_cf_opt(&handle(db, family), from, to, &how);
+            db.compact_range_cf(&handle(db, family), from, to);
         }
     }
 

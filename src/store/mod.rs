@@ -53,7 +53,7 @@ use kv::{Batch, Kv};
 use manifest::TornEnd;
 use open::Mode;
 use recent::Recent;
-use tuning::{Collect, Shared};
+use tuning::Shared;
 
 use crate::error::Result;
 
@@ -86,8 +86,8 @@ pub struct Store {
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
     mode: Mode,
-    /// How much of the space of dropped chunks compactions give back.
-    collected: Mutex<Collect>,
+    /// Whether compactions give back the space of dropped chunks, if that is known.
+    collecting: Mutex<Option<bool>>,
     /// Set by a write or flush that found the disk full: RocksDB takes no more then. [`Index`] replaces it.
     stopped: AtomicBool,
 }
@@ -158,21 +158,22 @@ impl Store {
         // Once RocksDB has stopped, each flush asked for makes closing wait a second longer; a write is refused at once.
         self.write(self.kv.batch(0))?;
         self.kv.flush(&self.dir).map_err(|error| self.stop(error))?;
-        self.collect(if self.has_garbage(GARBAGE_KEPT) { Collect::Older } else { Collect::Nothing });
+        self.collect(self.has_garbage());
         self.point("the index store is flushed")
     }
 
-    /// Whether more than one part in so many of the blob files' bytes is garbage, as far as compactions have found it.
-    fn has_garbage(&self, part: u64) -> bool {
-        self.number(Family::Chunks, GARBAGE) > self.number(Family::Chunks, LIVE_BLOB_BYTES) / part
+    /// Lets compactions give back the space of dropped chunks, or not.
+    fn collect(&self, garbage: bool) {
+        let mut collecting = self.collecting.lock();
+        if *collecting != Some(garbage) {
+            // If it fails it may have been done all the same.
+            *collecting = Some(garbage).filter(|_| self.kv.set(Family::Chunks, &tuning::collect(garbage)));
+        }
     }
 
-    /// Lets compactions give back the space of dropped chunks, or not.
-    fn collect(&self, what: Collect) {
-        let mut collected = self.collected.lock();
-        if *collected != what && self.kv.set(Family::Chunks, &what.options()) {
-            *collected = what;
-        }
+    /// Whether so much of the blob files is garbage, as far as compactions have found it, that it should be collected.
+    fn has_garbage(&self) -> bool {
+        self.number(Family::Chunks, GARBAGE) > self.number(Family::Chunks, LIVE_BLOB_BYTES) / 4
     }
 
     /// A copy of the store as it is now in `dest`, which must not exist; its files are links where possible.
@@ -195,22 +196,20 @@ impl Store {
 
     /// Gives the space of what was dropped back to the file system, as far as it concerns one dataset, or all.
     pub fn reclaim(&self, dataset: Option<u64>) {
-        let range = dataset.map(keys::dataset_range);
-        let (from, to) = range.as_ref().map_or((None, None), |(from, to)| (Some(&from[..]), Some(&to[..])));
         match dataset {
-            // Tiers know no ranges: this would write the marks of all datasets anew.
-            Some(_) => {
-                Family::BY_DATASET.into_iter().filter(|family| *family != Family::Superseded).for_each(|family| {
-                    self.kv.reclaim(family, from, to, false);
-                })
+            Some(id) => {
+                let (from, to) = keys::dataset_range(id);
+                // Tiers know no ranges: this would write the marks of all datasets anew.
+                for family in Family::BY_DATASET.into_iter().filter(|family| *family != Family::Superseded) {
+                    self.kv.reclaim(family, Some(&from), Some(&to));
+                }
             }
-            None => Family::ALL.into_iter().for_each(|family| self.kv.reclaim(family, None, None, false)),
-        }
-        // Only now it is known what is garbage.
-        if self.has_garbage(GARBAGE_LEFT) {
-            self.collect(Collect::All);
-            self.kv.reclaim(Family::Chunks, from, to, true);
-            self.collect(Collect::Nothing);
+            None => {
+                // What is dropped is garbage only once this has found it.
+                self.collect(true);
+                Family::ALL.into_iter().for_each(|family| self.kv.reclaim(family, None, None));
+                self.collect(self.has_garbage());
+            }
         }
     }
 
@@ -305,10 +304,6 @@ const BACKGROUND_ERRORS: &str = "rocksdb.background-errors";
 
 /// For files' ends, the MANIFEST, and what the log takes meanwhile.
 const ROOM_TO_SPARE: u64 = 1 << 20;
-
-/// Of the bytes in blob files a fourth may be garbage until it is collected; when space is asked for, a twentieth.
-const GARBAGE_KEPT: u64 = 4;
-const GARBAGE_LEFT: u64 = 20;
 
 const LIVE_BLOB_BYTES: &str = "rocksdb.live-blob-file-size";
 const GARBAGE: &str = "rocksdb.live-blob-file-garbage-size";

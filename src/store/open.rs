@@ -19,7 +19,7 @@ use super::kv::Kv;
 use super::manifest::TornEnd;
 use super::recent::Recent;
 use super::record::{Applied, FORMAT_VERSION};
-use super::tuning::{self, Collect, Shared};
+use super::tuning::{self, Shared};
 use super::{LIVE_BLOB_BYTES, Result, Store, StoreOptions, blobs, errors, keys, manifest};
 use crate::codec::Malformed;
 use crate::error::Error;
@@ -225,7 +225,7 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes - for_datasets));
     let recent = Recent::new(for_datasets);
     let (damaged_blobs, stopped) = Default::default();
-    let collected = Mutex::new(Collect::Nothing);
+    let collecting = Mutex::new(Some(false));
     Ok(Store {
         kv,
         vfs,
@@ -236,7 +236,7 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
         shared,
         damaged_blobs,
         mode,
-        collected,
+        collecting,
         stopped,
     })
 }

@@ -47,7 +47,9 @@ pub(super) fn database(options: &StoreOptions, shared: &Shared, create: bool) ->
     db.set_atomic_flush(true);
     db.set_paranoid_checks(true);
     db.set_write_buffer_manager(&shared.buffers);
-    db.set_max_background_jobs(2);
+    // One flush and one compaction as a rule; two more while a family has many new files: a large compaction of marks takes
+    // half a minute, and chunks are found through files that wait for it.
+    db.set_max_background_jobs(4);
     // A table reader holds a few KiB beside what is in the cache.
     db.set_max_open_files(if options.memory < 64 << 20 { 128 } else { 512 });
     db.set_max_file_opening_threads(2);
@@ -103,32 +105,18 @@ fn common(options: &StoreOptions) -> Options {
     cf.set_target_file_size_base(16 << 20);
     cf.set_max_bytes_for_level_base(64 << 20);
     cf.set_level_compaction_dynamic_level_bytes(true);
-    // Nothing here gets better with age.
+    // Nothing here gets better with age. The one is taken for the other where it is 0.
     cf.set_periodic_compaction_seconds(0);
+    cf.set_ttl(0);
     // One large compaction may keep the others waiting for as long as many seals take. RocksDB would hold these up for it.
     cf.set_level_zero_slowdown_writes_trigger(60);
     cf.set_level_zero_stop_writes_trigger(120);
     cf
 }
 
-/// Whether compactions give back the space of dropped chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Collect {
-    /// Only that of blob files without anything alive.
-    Nothing,
-    /// That of the older half of the files.
-    Older,
-    /// All of it.
-    All,
-}
-
-impl Collect {
-    /// The options that say so.
-    pub(super) fn options(self) -> [(&'static str, &'static str); 2] {
-        let on = if self == Collect::Nothing { "false" } else { "true" };
-        let part = if self == Collect::All { "1.0" } else { "0.5" };
-        [("enable_blob_garbage_collection", on), ("blob_garbage_collection_age_cutoff", part)]
-    }
+/// The option that lets compactions give back the space of dropped chunks, or not.
+pub(super) fn collect(garbage: bool) -> [(&'static str, &'static str); 1] {
+    [("enable_blob_garbage_collection", if garbage { "true" } else { "false" })]
 }
 
 fn table(family: Family, shared: &Shared) -> BlockBasedOptions {
@@ -175,7 +163,7 @@ fn values_apart(cf: &mut Options, options: &StoreOptions) {
     cf.set_blob_file_size(64 << 20);
     cf.set_blob_compression_type(compression(options));
     // While this is enabled, every compaction moves all that is alive out of the older half of the files, be there garbage or
-    // not. So it is enabled while there is enough: [`Collect`].
+    // not. So it is enabled while there is enough: [`collect`].
     cf.set_enable_blob_gc(false);
     cf.set_blob_gc_age_cutoff(0.5);
     cf.set_blob_gc_force_threshold(0.5);

@@ -47,9 +47,7 @@ pub(super) fn database(options: &StoreOptions, shared: &Shared, create: bool) ->
     db.set_atomic_flush(true);
     db.set_paranoid_checks(true);
     db.set_write_buffer_manager(&shared.buffers);
-    // One flush and one compaction as a rule; two more while a family has many new files: a large compaction of marks takes
-    // half a minute, and chunks are found through files that wait for it.
-    db.set_max_background_jobs(4);
+    db.set_max_background_jobs(2);
     // A table reader holds a few KiB beside what is in the cache.
     db.set_max_open_files(if options.memory < 64 << 20 { 128 } else { 512 });
     db.set_max_file_opening_threads(2);

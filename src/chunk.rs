@@ -70,6 +70,13 @@ pub struct ChunkEntry<'a> {
     pub payload: &'a [u8],
 }
 
+impl ChunkEntry<'_> {
+    /// The lengths of entity and payload together.
+    pub fn bytes(&self) -> u64 {
+        (self.entity.len() + self.payload.len()) as u64
+    }
+}
+
 /// A decoded chunk: the bytes as they were stored, and where in them each entry is.
 #[derive(Debug, Clone)]
 pub struct Chunk {

@@ -41,7 +41,7 @@ impl Step<'_, '_, '_> {
                 if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.tombstone_bytes) {
                     return Ok(());
                 }
-                let bytes = (entry.entity.len() + entry.payload.len()) as u64;
+                let bytes = entry.bytes();
                 excess.gone(bytes);
                 self.record.tombstones = self.record.tombstones.saturating_sub(1);
                 self.record.tombstone_bytes = self.record.tombstone_bytes.saturating_sub(bytes);

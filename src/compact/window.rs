@@ -34,7 +34,7 @@ impl Step<'_, '_, '_> {
                 if !excess.wants(entry.time_ms) || self.is_held(entry.key, entry.time_ms, self.record.bytes) {
                     return Ok(());
                 }
-                let bytes = (entry.entity.len() + entry.payload.len()) as u64;
+                let bytes = entry.bytes();
                 if entry.prev != 0 && entry.key > self.record.history_floor {
                     self.record.superseding = self.record.superseding.saturating_sub(1);
                     self.record.superseded_bytes = self.record.superseded_bytes.saturating_sub(entry.prev_bytes);

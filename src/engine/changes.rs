@@ -371,9 +371,8 @@ fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64, read: Option<(ChunkM
                     None => pin.chunk(dataset, &meta)?,
                 };
                 for at in chunk.search(position)..chunk.len() {
-                    let row = chunk.entry(at);
                     entries += 1;
-                    bytes += (row.entity.len() + row.payload.len()) as u64;
+                    bytes += chunk.entry(at).bytes();
                 }
             }
         }

@@ -126,7 +126,7 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limits: Limits) -> Resul
             if key <= pin.sealed_upto {
                 is_full = !found.take(sealed_entry(&chunk, at, limits.payloads, row.born == key));
             }
-            next = Some(row.prev).filter(|prev| *prev != 0 && !dataset.record().has_dropped_before(key, *prev));
+            next = Some(row.prev).filter(|prev| dataset.record().has_before(key, *prev));
         }
         newest_first = found.entries;
     }

@@ -284,7 +284,7 @@ impl Replay<'_> {
         let upto = Upto { key, pos };
         self.ledger.lock().update(|state| state.sealing_upto = upto)?;
         let sealing = Sealing::new(self.options, self.now_ms);
-        // This happens seldom more than once.
+        // Empty: a log has seldom more than one tail to seal.
         let alive = AliveCache::new(0);
         let changes = seal(self.store, &self.tail.read(), &sealing, &alive)?;
         self.store.commit(changes)?;

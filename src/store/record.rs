@@ -81,9 +81,10 @@ impl DatasetRecord {
         by_window || superseded || purged
     }
 
-    /// Whether the version before a sealed entry, if it names one, is dropped.
-    pub fn has_dropped_before(&self, key: u64, prev: u64) -> bool {
-        prev <= self.window_floor || key <= self.history_floor
+    /// Whether the version before the sealed entry at `key`, which says that it is at `prev` (0: there was none), is there
+    /// still.
+    pub fn has_before(&self, key: u64, prev: u64) -> bool {
+        prev > self.window_floor && key > self.history_floor
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) fn version(entry: &ChunkEntry<'_>) -> Version {
         born: entry.born,
         reborn: entry.reborn,
         payload_len: entry.payload.len(),
-        bytes: (entry.entity.len() + entry.payload.len()) as u64,
+        bytes: entry.bytes(),
     }
 }
 

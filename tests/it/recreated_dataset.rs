@@ -2,7 +2,7 @@
 
 use tidelog::{Batch, Cursor, Engine, Error, Expect, Limits, Retention, View};
 
-use crate::support::{drain, entries_cap, put, small, store};
+use crate::support::{drain, entries_cap, noise, put, small, store};
 
 #[test]
 fn nothing_of_the_old_one_is_left() {
@@ -66,9 +66,7 @@ fn a_deletion_leaves_other_datasets_alone() {
 fn its_space_comes_back() {
     let (_dir, engine) = store(small());
     for n in 0..2_000u32 {
-        let noise: String =
-            crate::support::Rng::new(n.into()).bytes(500).iter().map(|byte| char::from(byte % 94 + 33)).collect();
-        put(&engine, "large", &format!("e{n}"), &noise);
+        put(&engine, "large", &format!("e{n}"), &noise(n.into(), 500));
     }
     put(&engine, "small", "e", "x");
     engine.seal().expect("a seal");

@@ -2,7 +2,7 @@
 
 use tidelog::{Cap, Cursor, Engine, Limits, Retention, View};
 
-use crate::support::{ManualClock, NOON, Rng, delete, drain, entries_cap, put, small, store};
+use crate::support::{ManualClock, NOON, delete, drain, entries_cap, noise, put, small, store};
 
 const NONE: Cap = Cap { entries: None, bytes: None, age_ms: None };
 
@@ -203,8 +203,7 @@ fn background_compaction_needs_no_asking() {
 fn the_space_of_what_many_datasets_dropped_comes_back() {
     let (_dir, engine) = store(small().chunk_bytes(4096));
     for n in 0..2_000u32 {
-        let noise: String = Rng::new(n.into()).bytes(1_000).iter().map(|byte| char::from(byte % 94 + 33)).collect();
-        put(&engine, &format!("d{}", n % 20), "e", &noise);
+        put(&engine, &format!("d{}", n % 20), "e", &noise(n.into(), 1_000));
     }
     engine.seal().expect("a seal");
     let before = engine.store_stat().expect("store_stat").store_bytes;

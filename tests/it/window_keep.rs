@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tidelog::{Batch, Cap, Cursor, Engine, Error, Expect, Keep, Limits, Retention, StaleReason, View, verify};
 
-use crate::support::{ManualClock, NOON, PATIENCE, delete, entries_cap, every_key, put, small, stale_reason, store};
+use crate::support::{
+    ManualClock, NOON, PATIENCE, Rng, delete, entries_cap, every_key, put, small, stale_reason, store,
+};
 
 fn capped(entries: u64) -> Retention {
     Retention { keep: Keep::Window, history: entries_cap(entries), ..Retention::unlimited() }
@@ -229,7 +231,7 @@ fn for_a_day() -> Retention {
 #[test]
 fn a_dataset_may_become_a_window_and_a_live_one_again() {
     for seed in 0..30 {
-        let mut random = Random(seed);
+        let mut random = Rng::new(seed);
         let (dir, engine) = store(small().chunk_bytes(64 << random.below(6)));
         let (mut newest, mut dropped) = (BTreeMap::new(), 0);
         for _ in 0..120 {
@@ -273,14 +275,5 @@ fn a_dataset_may_become_a_window_and_a_live_one_again() {
         engine.close().expect("a clean close");
         let report = verify(dir.path().join("store"), &small(), &mut |_, _| {}).expect("a verification");
         assert!(report.findings.is_empty(), "{seed}: {:?}", report.findings);
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
     }
 }

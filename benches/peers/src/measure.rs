@@ -111,6 +111,14 @@ pub fn written_bytes() -> u64 {
     line.parse().expect("a number")
 }
 
+/// Time that the machine's host gave to others, and all time, of all processors since the machine was started.
+pub fn processor_times() -> (f64, f64) {
+    let stat = std::fs::read_to_string("/proc/stat").expect("Linux tells");
+    let line = stat.lines().next().expect("it tells this");
+    let times: Vec<f64> = line.split_whitespace().skip(1).take(8).map(|time| time.parse().expect("a number")).collect();
+    (times[7], times.iter().sum())
+}
+
 /// Seconds of processor time that all threads of this process have used.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells");

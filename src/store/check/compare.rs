@@ -42,9 +42,8 @@ impl Dataset<'_, '_> {
             for entry in chunk.iter().filter(|entry| self.must_be_linked(entry.prev, entry.key)) {
                 let is_right = self.entry_at(entry.prev, |chunk, i| {
                     let before = chunk.entry(i);
-                    let bytes = (before.entity.len() + before.payload.len()) as u64;
                     let is_delete = before.op == Op::Delete;
-                    (before.entity, bytes, is_delete) == (entry.entity, entry.prev_bytes, entry.prev_delete)
+                    (before.entity, before.bytes(), is_delete) == (entry.entity, entry.prev_bytes, entry.prev_delete)
                 })?;
                 if is_right != Some(true) {
                     self.report(
@@ -162,9 +161,6 @@ impl Dataset<'_, '_> {
     /// What `look` says of the entry at `key`, if there is one.
     fn entry_at(&self, key: u64, look: impl FnOnce(&Chunk, usize) -> bool) -> Result<Option<bool>> {
         let chunk = self.snapshot().chunk_covering(self.record.id, self.record.epoch, key)?;
-        Ok(chunk.and_then(|chunk| {
-            let i = chunk.search(key).checked_sub(1)?;
-            (chunk.key(i) == key).then(|| look(&chunk, i))
-        }))
+        Ok(chunk.and_then(|chunk| chunk.find(key).map(|i| look(&chunk, i))))
     }
 }

@@ -104,7 +104,7 @@ impl<'c, 's> Dataset<'c, 's> {
 
     /// Whether a superseded entry must have a mark, and a mark its superseding entry.
     pub(super) fn must_be_linked(&self, old: u64, successor: u64) -> bool {
-        old != 0 && successor > self.record.history_floor && old > self.record.window_floor
+        self.record.has_before(successor, old)
     }
 
     pub(super) fn report(&self, key: u64, what: impl Into<String>, report: &mut Report<'_>) {
@@ -270,7 +270,7 @@ impl ChunkPass<'_, '_> {
         let dropped = dataset.record.has_dropped(entry.key, entry.op, successor);
         if !dropped {
             self.totals.entries += 1;
-            self.totals.bytes += (entry.entity.len() + entry.payload.len()) as u64;
+            self.totals.bytes += entry.bytes();
             if successor.is_none() {
                 self.totals.newest.add((entry.entity, stored_of(entry)));
             }
@@ -280,8 +280,7 @@ impl ChunkPass<'_, '_> {
             self.totals.said_before.add((entry.prev, entry.key, entry.entity, entry.prev_bytes, entry.prev_delete));
         }
         if let Some(successor) = successor.filter(|successor| dataset.must_be_linked(entry.key, *successor)) {
-            let bytes = (entry.entity.len() + entry.payload.len()) as u64;
-            self.totals.before.add((entry.key, successor, entry.entity, bytes, entry.op == Op::Delete));
+            self.totals.before.add((entry.key, successor, entry.entity, entry.bytes(), entry.op == Op::Delete));
         }
         if entry.prev != 0 && entry.key > dataset.record.history_floor {
             self.totals.superseding += 1;

@@ -103,3 +103,8 @@ pub fn stale_reason<T: std::fmt::Debug>(result: Result<T, Error>) -> StaleReason
         other => panic!("expected a stale cursor, got {other:?}"),
     }
 }
+
+/// Text that does not compress.
+pub fn noise(seed: u64, len: usize) -> String {
+    Rng::new(seed).bytes(len).iter().map(|byte| char::from(byte % 94 + 33)).collect()
+}

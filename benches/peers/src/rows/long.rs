@@ -9,7 +9,7 @@ use std::time::Instant;
 use ::tidelog::{Engine as Store, Limits, View};
 
 use crate::engines::{Engine, MEMORY, tidelog};
-use crate::measure::{Ctx, Curve, Goal, Row, Series, number, quantile, remove, written_bytes};
+use crate::measure::{Ctx, Curve, Goal, Row, Series, number, processor_times, quantile, remove, written_bytes};
 use crate::workload::{DATASETS, ENTITIES, Generator, Hash, Names, PAYLOAD, positions};
 
 /// Pages of which the latency at one size is made.
@@ -119,14 +119,6 @@ fn append(ctx: &Ctx, store: &tidelog::Tidelog) -> Appended {
         }
     }
     appended
-}
-
-/// Time that the machine's host gave to others, and all time, of all processors since the machine was started.
-fn processor_times() -> (f64, f64) {
-    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let times: Vec<f64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
-    (times.get(7).copied().unwrap_or(0.0), times.iter().sum())
 }
 
 fn pages_at(store: &tidelog::Tidelog, entries: u64) -> PagesAt {

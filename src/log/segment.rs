@@ -113,7 +113,7 @@ impl Stored {
     pub(super) fn open(&self, vfs: &dyn Vfs, write: bool) -> Result<Segment> {
         let Stored { header, path, len } = self.clone();
         match vfs.open(&path, write) {
-            Ok(file) => Ok(Segment { header, path, file, len }),
+            Ok(file) => Ok(Segment { header, path, file, len, written: len }),
             Err(error) => Err(Error::io(format!("open {}", path.display()), error)),
         }
     }
@@ -127,6 +127,8 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn VfsFile>,
     /// The file's length; frames end before it and before the header's capacity.
     pub(super) len: u64,
+    /// Up to where the file is known to have been written to, or thought to: not only reserved.
+    pub(super) written: u64,
 }
 
 impl Segment {
@@ -153,7 +155,9 @@ impl Segment {
             return Err(Error::FormatTooNew { file: path, found, supported: VERSION });
         }
         match SegmentHeader::decode(bytes) {
-            Ok(header) if header.id == id && header.store == store => Ok(Segment { header, path, file, len }),
+            Ok(header) if header.id == id && header.store == store => {
+                Ok(Segment { header, path, file, len, written: len })
+            }
             Ok(_) => Err(Error::damaged(path, 0, "this is another segment than its name says, or another store's")),
             Err(Malformed(why)) => Err(Error::damaged(path, 0, why)),
         }
@@ -207,7 +211,7 @@ impl LogDir {
     pub(super) fn create(&self, header: SegmentHeader) -> Result<Segment, AppendError> {
         let path = self.file(FileName::Segment(header.id));
         let prepared = self.prepare(&path, &header);
-        let file = prepared.map_err(|error| {
+        let (file, is_new) = prepared.map_err(|error| {
             let what = format!("create {}: {error}", path.display());
             match is_full(&error) {
                 true => {
@@ -220,16 +224,18 @@ impl LogDir {
         let name = || if planted(Bug::SegmentNameNotSynced) { Ok(()) } else { self.vfs.sync_dir(&self.path) };
         let durable = file.sync_all().and_then(|()| name()).and_then(|()| file.len());
         match durable {
-            Ok(len) => Ok(Segment { header, path, file, len }),
+            Ok(len) => Ok(Segment { header, path, file, len, written: if is_new { FIRST_FRAME } else { len } }),
             Err(error) => Err(AppendError::Failed(format!("sync {}: {error}", path.display()))),
         }
     }
 
-    fn prepare(&self, path: &Path, header: &SegmentHeader) -> io::Result<Arc<dyn VfsFile>> {
+    /// The file of a segment, and whether it is new: a spare was written to before.
+    fn prepare(&self, path: &Path, header: &SegmentHeader) -> io::Result<(Arc<dyn VfsFile>, bool)> {
         if self.vfs.exists(path)? {
             self.vfs.remove(path)?;
         }
         let spare = self.list().unwrap_or_default().into_iter().find(|name| matches!(name, FileName::Spare(_)));
+        let is_new = spare.is_none();
         let file = match spare {
             Some(spare) => {
                 self.vfs.rename(&self.file(spare), path)?;
@@ -239,7 +245,7 @@ impl LogDir {
         };
         allocate(&*file, header.capacity)?;
         write_all_at(&*file, &header.encode(), 0)?;
-        Ok(file)
+        Ok((file, is_new))
     }
 
     /// Makes a spare of a segment that nothing lists any more, or removes it. A failure leaves a file that the next

@@ -1,9 +1,11 @@
 //! Group commit.
 //!
 //! Whoever finds the queue without a leader leads: it gives keys to all that wait, puts them into the tail, writes them
-//! with one write, hands the lead on, and then sees to the sync. Syncs are a stage of their own: while one runs, the
-//! next leader writes, and the next sync covers all that was written meanwhile. `visible` moves once per sync, and only
-//! then is anyone answered, also with a refusal that depends on what was just synced.
+//! with one write, hands the lead on, and then sees to the sync, unless one is running. While one runs, the next leader
+//! waits for its end if little is to be written, so that more is written and synced at once; much is written meanwhile.
+//! Who has written leaves the sync to the next leader then, which whoever syncs calls at the end if there is none.
+//! `visible` moves once per sync, and only then is anyone answered, also with a refusal that depends on what was just
+//! synced.
 
 mod background;
 mod lead;
@@ -22,7 +24,6 @@ use super::prepare::{Outcome, prepare};
 use super::request::{Owed, Request, Woken, Work};
 use super::tails::MAX_FROZEN;
 use crate::error::{Error, Result};
-use crate::frame::LogPos;
 use crate::limits::MAX_KEY;
 use crate::log::{AppendError, Log, NewFrame};
 use crate::options::SyncKeys;
@@ -47,15 +48,14 @@ pub struct Writer {
 
 /// Everything commits go through.
 pub struct Commits {
+    /// Lock order: the writer, the queue, what is written.
     queue: Mutex<Queue>,
-    /// Signalled when no one leads any more.
-    idle: Condvar,
+    /// Signalled when a sync ended, well or not, when no one leads any more, and when much is to be written.
+    changed: Condvar,
     pub writer: Mutex<Writer>,
     /// Signalled when a tail was sealed, or sealing failed, or the engine stops.
     pub room: Condvar,
     written: Mutex<Written>,
-    /// Signalled when a sync ended, well or not.
-    synced: Condvar,
     background: Mutex<Background>,
     wake_background: Condvar,
 }
@@ -64,7 +64,12 @@ pub struct Commits {
 struct Queue {
     requests: VecDeque<Arc<Request>>,
     bytes: usize,
+    /// Whether a thread leads, or was called to.
     leading: bool,
+    /// Whether a thread syncs.
+    syncing: bool,
+    /// Whether someone waits for a sync that has not begun.
+    unsynced: bool,
     closed: bool,
 }
 
@@ -73,11 +78,10 @@ impl Commits {
         let (point, end) = (log.sync_point(), log.end());
         Commits {
             queue: Mutex::default(),
-            idle: Condvar::new(),
+            changed: Condvar::new(),
             writer: Mutex::new(Writer { log, next_key, last_time_ms }),
             room: Condvar::new(),
             written: Mutex::new(Written::new(point, end, last_key)),
-            synced: Condvar::new(),
             background: Mutex::default(),
             wake_background: Condvar::new(),
         }
@@ -138,8 +142,12 @@ impl Commits {
             let what = format!("{} commits of {} bytes wait to be written", queue.requests.len(), queue.bytes);
             return Err(Error::Busy { what });
         }
+        let gathered = queue.is_gathered();
         queue.bytes += bytes;
         queue.requests.push_back(request.clone());
+        if queue.is_gathered() && !gathered {
+            self.changed.notify_all();
+        }
         Ok(request)
     }
 
@@ -157,16 +165,19 @@ impl Commits {
         group
     }
 
-    /// Gives keys to a group, puts it into the tail and writes it. Returns up to where someone waits for a sync.
-    fn write_group(&self, core: &Core) -> Option<LogPos> {
+    /// Gives keys to a group, puts it into the tail and writes it. Tells whether someone of it waits for a sync.
+    fn write_group(&self, core: &Core) -> bool {
         let mut writer = self.writer.lock();
         let group = self.take_group();
+        if group.is_empty() {
+            return false;
+        }
         let mut refused = Vec::new();
         let cost = group.iter().map(|request| request.bytes).sum();
         if let Err(no_room) = self.make_room(core, &mut writer, cost) {
             drop(writer);
             group.into_iter().for_each(|request| request.answer(Err(no_room.error())));
-            return None;
+            return false;
         }
         let base = writer.next_key;
         let mut admitted = Vec::new();
@@ -278,7 +289,7 @@ impl Commits {
         base: u64,
         admitted: Vec<Admitted>,
         refused: Vec<Waiting>,
-    ) -> Option<LogPos> {
+    ) -> bool {
         if !admitted.is_empty() {
             writer.log.note_synced(self.written.lock().synced);
             let frames: Vec<NewFrame<'_>> = admitted.iter().map(Admitted::frame).collect();
@@ -304,7 +315,7 @@ impl Commits {
                     }
                     fail(core, refused);
                     self.fail_waiting(core);
-                    return None;
+                    return false;
                 }
             }
         }

@@ -95,15 +95,15 @@ impl Request {
     pub fn park(&self) -> Woken {
         let mut slot = self.slot.lock();
         loop {
+            // Who was called to lead has to, also if the answer came meanwhile.
+            if std::mem::take(&mut slot.lead) {
+                slot.parked = false;
+                return Woken::Lead;
+            }
             if let Some(outcome) = slot.outcome.take() {
                 slot.taken = true;
                 slot.parked = false;
                 return Woken::Outcome(outcome);
-            }
-            if slot.lead {
-                slot.lead = false;
-                slot.parked = false;
-                return Woken::Lead;
             }
             slot.parked = true;
             self.changed.wait(&mut slot);

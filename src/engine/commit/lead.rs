@@ -1,12 +1,32 @@
 //! The lead: who has it, and how it goes on to the next.
 
 use super::super::core::{Core, Unbroken};
-use super::Commits;
+use super::sync::Turn;
+use super::{Commits, Queue};
+
+/// As many commits, or as many bytes of them, are written while a sync runs. Fewer wait for its end, and for more to be
+/// written with them: each write and each thread that is woken for it costs as much as a few commits.
+const GATHERED: usize = 16;
+const GATHERED_BYTES: usize = 64 << 10;
 
 /// The lead. It goes on also if the thread that has it panics: others wait for it.
 struct Lead<'a> {
     commits: &'a Commits,
     core: &'a Core,
+    over: bool,
+}
+
+impl<'a> Lead<'a> {
+    /// Hands the lead on, and takes the turn to sync if someone waits for a sync and none runs. Whoever has that turn
+    /// sees to it that someone leads when it ends.
+    fn end(&mut self) -> Option<Turn<'a>> {
+        let Lead { commits, core, over } = self;
+        let mut queue = commits.queue.lock();
+        let turn = (queue.unsynced && !queue.syncing).then(|| Turn::take(commits, core, &mut queue));
+        commits.hand_on(&mut queue);
+        *over = true;
+        turn
+    }
 }
 
 impl Drop for Lead<'_> {
@@ -14,35 +34,64 @@ impl Drop for Lead<'_> {
         if self.core.poison.get().is_some() {
             self.commits.fail_waiting(self.core);
         }
-        self.commits.hand_on();
+        if !self.over {
+            self.commits.hand_on(&mut self.commits.queue.lock());
+        }
+    }
+}
+
+impl Queue {
+    /// Whether there is enough to be written without waiting for more.
+    pub(super) fn is_gathered(&self) -> bool {
+        self.requests.len() >= GATHERED || self.bytes >= GATHERED_BYTES
     }
 }
 
 impl Commits {
-    /// Writes one group, hands the lead on, and sees to the sync.
+    /// Writes one group, hands the lead on, and sees to the sync, unless another thread does.
     pub(super) fn lead(&self, core: &Core) {
-        let lead = Lead { commits: self, core };
+        let mut lead = Lead { commits: self, core, over: false };
+        self.gather();
         let unbroken = Unbroken::begin(core);
-        let sync = self.write_group(core);
+        let someone_waits = self.write_group(core);
         unbroken.end();
+        if someone_waits {
+            self.queue.lock().unsynced = true;
+        }
+        let turn = lead.end();
         drop(lead);
-        if let Some(end) = sync {
-            self.sync_upto(core, end);
+        if let Some(turn) = turn {
+            self.sync(core, turn);
         }
     }
 
-    fn hand_on(&self) {
+    /// Waits while a sync runs and little is to be written.
+    fn gather(&self) {
         let mut queue = self.queue.lock();
-        match queue.requests.front() {
-            None => {
-                queue.leading = false;
-                self.idle.notify_all();
-            }
-            Some(next) if next.promote() => {}
-            Some(_) => {
-                drop(queue);
-                self.lead_in_background();
-            }
+        while queue.syncing && !queue.is_gathered() {
+            self.changed.wait(&mut queue);
+        }
+    }
+
+    /// Gives the lead to whoever waits to be written next, or to no one.
+    fn hand_on(&self, queue: &mut Queue) {
+        queue.leading = false;
+        if !queue.requests.is_empty() {
+            self.call_leader(queue);
+        } else {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Makes someone lead: a thread that waits to be written, or for a sync, or else the background thread.
+    pub(super) fn call_leader(&self, queue: &mut Queue) {
+        queue.leading = true;
+        let called = match queue.requests.is_empty() {
+            true => self.written.lock().promote_one(),
+            false => queue.requests.iter().take(GATHERED).any(|request| request.promote()),
+        };
+        if !called {
+            self.lead_in_background();
         }
     }
 
@@ -52,7 +101,7 @@ impl Commits {
         queue.closed = true;
         while queue.leading || !queue.requests.is_empty() {
             if queue.leading {
-                self.idle.wait(&mut queue);
+                self.changed.wait(&mut queue);
             } else {
                 queue.leading = true;
                 drop(queue);

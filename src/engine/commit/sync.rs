@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::super::core::{Core, Unbroken};
 use super::super::request::Owed;
-use super::{Admission, Admitted, Commits, Writer};
+use super::{Admission, Admitted, Commits, Queue, Writer};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
 use crate::log::SyncPoint;
@@ -21,8 +21,6 @@ pub(super) struct Written {
     last_key: u64,
     pub(super) synced: LogPos,
     waiting: Vec<Waiting>,
-    /// Whether a thread is at it: one at a time.
-    syncing: bool,
 }
 
 /// A request to answer after the sync that covers it.
@@ -38,10 +36,15 @@ pub(super) struct Waiting {
 
 impl Written {
     pub(super) fn new(point: SyncPoint, end: LogPos, last_key: u64) -> Written {
-        Written { point, end, last_key, synced: end, waiting: Vec::new(), syncing: false }
+        Written { point, end, last_key, synced: end, waiting: Vec::new() }
     }
 
-    /// What need not wait any more: refusals that depend on nothing that is not synced.
+    /// Makes one of the threads that wait the leader; false if none does.
+    pub(super) fn promote_one(&self) -> bool {
+        self.waiting.iter().any(|waiting| waiting.request.promote())
+    }
+
+    /// What need not wait any more: refusals that depend on nothing that is not synced, and came while that was synced.
     fn take_synced(&mut self) -> Vec<Waiting> {
         let (synced, waiting) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.upto <= self.synced);
@@ -51,27 +54,45 @@ impl Written {
 }
 
 /// The turn to sync. It passes on also if the thread that has it panics.
-struct Turn<'a>(&'a Commits);
+pub(super) struct Turn<'a> {
+    commits: &'a Commits,
+    core: &'a Core,
+}
+
+impl<'a> Turn<'a> {
+    /// Takes the turn, which no one has: all that was written so far is to be synced.
+    pub(super) fn take(commits: &'a Commits, core: &'a Core, queue: &mut Queue) -> Turn<'a> {
+        (queue.syncing, queue.unsynced) = (true, false);
+        Turn { commits, core }
+    }
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.written.lock().syncing = false;
-        self.0.synced.notify_all();
+        if self.core.poison.get().is_some() {
+            self.commits.fail_waiting(self.core);
+        }
+        let mut queue = self.commits.queue.lock();
+        queue.syncing = false;
+        // Whoever has a commit in the queue leads by itself.
+        if queue.unsynced && !queue.leading && queue.requests.is_empty() {
+            self.commits.call_leader(&mut queue);
+        }
+        self.commits.changed.notify_all();
     }
 }
 
 impl Commits {
-    /// Notes what waits for a sync now, and answers what does not need to wait.
+    /// Notes what waits for a sync now, and answers what does not need to wait. Tells whether anyone waits.
     pub(super) fn note_written(
         &self,
         core: &Core,
         writer: &Writer,
         admitted: Vec<Admitted>,
         refused: Vec<Waiting>,
-    ) -> Option<LogPos> {
+    ) -> bool {
         let end = writer.log.end();
-        let mut buffered = false;
-        let mut someone_waits = !refused.is_empty();
+        let (mut buffered, mut someone_waits) = (false, false);
         let mut written = self.written.lock();
         for Admitted { request, admission: Admission { commit, bytes, heads, count, .. } } in admitted {
             core.metrics.commits.fetch_add(1, Ordering::Relaxed);
@@ -86,61 +107,67 @@ impl Commits {
             written.last_key = commit.last.get();
             written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads, upto: end });
         }
-        written.waiting.extend(refused.into_iter().map(|refused| Waiting { upto: end, ..refused }));
         (written.point, written.end) = (writer.log.sync_point(), end);
+        // A refusal need not wait if nothing does on which it may depend.
+        let at_once = if written.synced >= end {
+            refused
+        } else {
+            someone_waits |= !refused.is_empty();
+            written.waiting.extend(refused.into_iter().map(|refused| Waiting { upto: end, ..refused }));
+            Vec::new()
+        };
         if planted(Bug::VisibleBeforeSync) {
             core.publish(written.last_key);
         }
         drop(written);
+        answer(core, at_once);
         if buffered && !someone_waits {
             self.sync_in_background(core.options.sync_interval);
         }
-        someone_waits.then_some(end)
+        someone_waits
     }
 
-    /// Syncs the log up to `end` at least, publishes what that makes visible, and answers all who waited for it.
-    ///
-    /// Of the threads that wrote while a sync ran, one does the next, for all of them; who was covered by that sync does
-    /// not wait for another.
+    /// Syncs the log up to `end` at least.
     pub fn sync_upto(&self, core: &Core, end: LogPos) {
-        let mut written = self.written.lock();
-        loop {
-            if core.poison.get().is_some() {
-                drop(written);
-                return self.fail_waiting(core);
+        let mut queue = self.queue.lock();
+        while core.poison.get().is_none() && self.written.lock().synced < end {
+            if queue.syncing {
+                self.changed.wait(&mut queue);
+                continue;
             }
-            if written.synced >= end {
-                let due = written.take_synced();
-                drop(written);
-                return answer(core, due);
-            }
-            if !written.syncing {
-                break;
-            }
-            self.synced.wait(&mut written);
+            let turn = Turn::take(self, core, &mut queue);
+            drop(queue);
+            return self.sync(core, turn);
         }
-        written.syncing = true;
+    }
+
+    /// Syncs all that is written, publishes what that makes visible, and answers all who waited for it.
+    pub(super) fn sync(&self, core: &Core, turn: Turn<'_>) {
+        let mut written = self.written.lock();
         let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
         let waiting = std::mem::take(&mut written.waiting);
+        let is_synced = written.synced >= target;
         drop(written);
-        let turn = Turn(self);
         let unbroken = Unbroken::begin(core);
-        let synced = point.sync();
+        let synced = if is_synced { Ok(()) } else { point.sync() };
         unbroken.end();
         if let Err(error) = synced {
             if !planted(Bug::SyncFailureForgotten) {
                 core.poison(&format!("syncing the log: {error}"));
             }
             drop(turn);
-            fail(core, waiting);
-            return self.fail_waiting(core);
+            return fail(core, waiting);
         }
         core.metrics.syncs.fetch_add(1, Ordering::Relaxed);
         core.publish(last_key);
-        self.written.lock().synced = target;
+        let mut written = self.written.lock();
+        written.synced = target;
+        let due = written.take_synced();
+        drop(written);
         // Whoever is woken may commit at once, on this very thread.
         drop(turn);
         answer(core, waiting);
+        answer(core, due);
     }
 
     /// Syncs everything written so far.

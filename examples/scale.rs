@@ -206,7 +206,7 @@ fn read_back(plan: &Plan, engine: &Engine, faults: &mut Vec<String>) -> Result<(
                 let entity: u64 = std::str::from_utf8(&entry.entity[7..]).map_or(0, |text| text.parse().unwrap_or(0));
                 let depth = plan.depth(dataset);
                 let newest = entity + (depth - 1 - entity) / plan.entities() * plan.entities();
-                if entry.payload.as_deref() != Some(payload(dataset, newest).as_slice()) {
+                if entry.payload != Some(payload(dataset, newest).as_slice()) {
                     faults.push(format!("dataset {dataset}, entity {entity}: not version {newest}"));
                 }
             }

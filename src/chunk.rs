@@ -11,6 +11,7 @@ use crate::limits::{
 };
 use crate::planted::{Bug, planted};
 use crate::types::Op;
+use crate::window::Born;
 
 pub use builder::ChunkBuilder;
 pub use meta::ChunkMeta;
@@ -84,9 +85,9 @@ pub struct Chunk {
     rows: Vec<Row>,
 }
 
-/// Where an entry is. The payload follows the entity.
+/// Where an entry is, and what is known of it beside its bytes. The payload follows the entity.
 #[derive(Debug, Clone, Copy)]
-struct Row {
+pub struct Row {
     key: u64,
     prev: u64,
     born: u64,
@@ -95,6 +96,8 @@ struct Row {
     entity_at: u32,
     payload_len: u32,
     origin_at: u32,
+    /// Of entities and payloads of all entries up to and including this one.
+    bytes_upto: u32,
     entity_len: u16,
     origin_len: u8,
     flags: u8,
@@ -138,23 +141,51 @@ impl Chunk {
         self.rows[i].key
     }
 
+    /// All its bytes, in which [`Row::place`] says where an entry is.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Entry `i`, which must be below `len()`, without its bytes.
+    pub fn row(&self, i: usize) -> &Row {
+        &self.rows[i]
+    }
+
+    /// How many bytes of entities and payloads the entries from `i` on hold.
+    pub fn bytes_from(&self, i: usize) -> u64 {
+        let upto = |row: Option<&Row>| row.map_or(0, |row| u64::from(row.bytes_upto));
+        upto(self.rows.last()) - upto(i.checked_sub(1).and_then(|before| self.rows.get(before)))
+    }
+
+    /// The entity of an entry of this chunk.
+    pub fn entity(&self, row: &Row) -> &[u8] {
+        let at = row.entity_at as usize;
+        &self.bytes[at..at + row.entity_len as usize]
+    }
+
+    /// The origin of an entry of this chunk.
+    pub fn origin(&self, row: &Row) -> Option<&[u8]> {
+        let at = row.origin_at as usize;
+        (row.flags & HAS_ORIGIN != 0).then(|| &self.bytes[at..at + row.origin_len as usize])
+    }
+
     /// Entry `i`, which must be below `len()`.
+    #[inline]
     pub fn entry(&self, i: usize) -> ChunkEntry<'_> {
         let row = &self.rows[i];
         let entity_end = row.entity_at as usize + row.entity_len as usize;
         ChunkEntry {
             key: row.key,
             op: row.op(),
-            last: row.flags & LAST != 0,
+            last: row.last(),
             prev: row.prev,
             prev_bytes: u64::from(row.prev_bytes),
             prev_delete: row.flags & PREV_DELETE != 0,
             born: row.born,
-            reborn: row.flags & REBORN != 0,
+            reborn: row.life().reborn,
             time_ms: row.time_ms,
-            origin: (row.flags & HAS_ORIGIN != 0)
-                .then(|| &self.bytes[row.origin_at as usize..row.origin_at as usize + row.origin_len as usize]),
-            entity: &self.bytes[row.entity_at as usize..entity_end],
+            origin: self.origin(row),
+            entity: self.entity(row),
             payload: &self.bytes[entity_end..entity_end + row.payload_len as usize],
         }
     }
@@ -201,7 +232,33 @@ impl Chunk {
 }
 
 impl Row {
-    fn op(&self) -> Op {
+    /// Its sync-key.
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// When it was committed, in milliseconds since the Unix epoch.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// Whether it is its dataset's last entry in its commit.
+    pub fn last(&self) -> bool {
+        self.flags & LAST != 0
+    }
+
+    /// Where its entity's present life began.
+    pub fn life(&self) -> Born {
+        Born { born: self.born, reborn: self.flags & REBORN != 0 }
+    }
+
+    /// Where its entity is in the chunk, with the lengths of that and of the payload behind it.
+    pub fn place(&self) -> (u32, u16, u32) {
+        (self.entity_at, self.entity_len, self.payload_len)
+    }
+
+    /// What it does to its entity.
+    pub fn op(&self) -> Op {
         match self.flags & OP {
             1 => Op::Create,
             2 => Op::Update,
@@ -234,9 +291,12 @@ fn decode_rows(bytes: &[u8]) -> Result<Vec<Row>, Malformed> {
         reader.take(len)?;
     }
     let mut rows = Vec::with_capacity(count);
-    let (mut key, mut time_ms) = (0, 0);
+    let (mut key, mut time_ms, mut bytes_upto) = (0, 0, 0);
     for _ in 0..count {
-        let row = decode_row(&mut reader, key, time_ms, &origins)?;
+        let mut row = decode_row(&mut reader, key, time_ms, &origins)?;
+        // All of them are within the chunk's length, which is limited.
+        bytes_upto += u32::from(row.entity_len) + row.payload_len;
+        row.bytes_upto = bytes_upto;
         (key, time_ms) = (row.key, row.time_ms);
         rows.push(row);
     }
@@ -293,6 +353,7 @@ fn decode_row(reader: &mut Reader<'_>, after: u64, since: u64, origins: &[(u32, 
         entity_at: entity_at as u32,
         payload_len: payload_len as u32,
         origin_at,
+        bytes_upto: 0,
         entity_len: entity_len as u16,
         origin_len,
         flags,

@@ -17,7 +17,7 @@
 //! let mut cursor = Cursor::START; // a client that has nothing yet
 //! loop {
 //!     let page = engine.changes("calendar", &cursor, Limits::entries(50))?;
-//!     for entry in &page.entries {
+//!     for entry in page.entries {
 //!         println!("{} {} {:?}", entry.key, entry.op.name(), entry.entity);
 //!     }
 //!     cursor = page.next; // kept by the client for its next visit
@@ -91,8 +91,8 @@ pub use error::{Error, Result, Stale, StaleReason};
 pub use options::{Compression, Options, SyncKeys};
 pub use types::{
     BackupReport, Batch, Cap, Commit, CompactionReport, Consumer, DatasetChanges, DatasetStat, Durability, EntityRow,
-    Entry, Expect, Finding, Keep, Limits, ManyPage, Metrics, NamePage, Op, Page, Pending, Retention, StoreStat,
-    SyncKey, VerifyReport, View,
+    Entries, Entry, EntryRef, Expect, Finding, Keep, Limits, ManyPage, Metrics, NamePage, Op, Page, Pending, Retention,
+    StoreStat, SyncKey, VerifyReport, View,
 };
 pub use verify::verify;
 #[doc(hidden)]

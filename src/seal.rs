@@ -138,7 +138,7 @@ impl DatasetSeal<'_, '_> {
     fn versions(&mut self, part: &TailDataset, record: &mut DatasetRecord) -> Result<Vec<Before>> {
         let mut before = vec![Before::default(); part.entries().len()];
         let mut marks = Vec::with_capacity(part.entries().len());
-        let mut entities: Vec<(&[u8], usize)> = part.firsts().map(|(at, entry)| (entry.entity(), at)).collect();
+        let mut entities: Vec<(&[u8], usize)> = part.firsts().map(|(at, entry)| (part.entity(entry), at)).collect();
         entities.sort_unstable();
         for (entity, oldest) in entities {
             let mut previous = match record.seq {
@@ -161,7 +161,7 @@ impl DatasetSeal<'_, '_> {
                         record.tombstone_bytes = record.tombstone_bytes.saturating_sub(previous.bytes);
                     }
                 }
-                let payload_len = entry.payload().len();
+                let payload_len = entry.payload_len();
                 let (op, born, reborn, bytes) = (entry.op, row.born, row.reborn, entry.bytes());
                 let version = Version { key: entry.key, op, born, reborn, payload_len, bytes };
                 if entry.is_delete() {
@@ -220,8 +220,8 @@ impl DatasetSeal<'_, '_> {
                 reborn: before.reborn,
                 time_ms: frame.time_ms,
                 origin: frame.origin.as_deref(),
-                entity: entry.entity(),
-                payload: entry.payload(),
+                entity: part.entity(entry),
+                payload: part.payload(entry),
             };
             if is_full(&builder, &row, self.sealing.chunk_bytes) {
                 self.put(record, std::mem::take(&mut builder));

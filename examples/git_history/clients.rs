@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use tidelog::{Cursor, Engine, Entry, Limits, Op};
+use tidelog::{Cursor, Engine, EntryRef, Limits, Op};
 
 use super::git::{Hash, ObjectId, Repo, Result};
 use super::import::DATASET;
@@ -79,17 +79,17 @@ impl Client {
         }
     }
 
-    fn apply(&mut self, entry: &Entry) {
+    fn apply(&mut self, entry: EntryRef<'_>) {
         self.read.entries += 1;
         self.read.bytes += (entry.entity.len() + entry.payload_len) as u64;
         match entry.op {
             Op::Delete => {
-                self.files.remove(&entry.entity[..]);
+                self.files.remove(entry.entity);
             }
             // Whether the client knows the entity decides, not the op: the create may have been compacted away.
             Op::Create | Op::Update => {
-                let id = self.hash.blob_id(entry.payload.as_deref().unwrap_or_default());
-                let known = self.files.insert(entry.entity[..].into(), id).is_some();
+                let id = self.hash.blob_id(entry.payload.unwrap_or_default());
+                let known = self.files.insert(entry.entity.into(), id).is_some();
                 self.read.unannounced += u64::from(!known && !entry.new);
             }
         }

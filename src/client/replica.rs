@@ -102,7 +102,7 @@ impl<L: Local> Replica<L> {
             };
             progress.entries += page.entries.len();
             progress.position = page.position;
-            self.local.apply(page.entries, page.next).map_err(Error::Local)?;
+            self.local.apply(page.entries.into_iter().collect(), page.next).map_err(Error::Local)?;
             if !page.more {
                 return Ok(progress);
             }
@@ -137,7 +137,7 @@ impl<L: Local> Replica<L> {
         let (mut entries, mut cursor) = (BTreeMap::new(), Cursor::START);
         loop {
             let page = self.client.changes(&self.dataset, &cursor, self.limits)?;
-            apply(&mut entries, page.entries);
+            apply(&mut entries, page.entries.into_iter().collect());
             cursor = page.next;
             if !page.more {
                 return Ok((entries, cursor, page.position));

@@ -196,7 +196,7 @@ pub(super) fn cursor(text: &str) -> Result<Cursor> {
 
 pub(super) fn page(wire: Vec<EntryWire<'_>>, end: PageEndWire) -> Result<Page> {
     Ok(Page {
-        entries: entries(wire)?,
+        entries: entries(wire)?.into_iter().collect(),
         next: cursor(&end.next)?,
         position: SyncKey::new(end.key.0),
         more: end.more,

@@ -13,7 +13,8 @@ use crate::chunk::{Chunk, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
-use crate::tail::{Inner, Tail, TailEntry};
+use crate::tail::{EntryBytes, Inner, Tail, TailDataset, TailEntry};
+use crate::types::entries::{Builder, EntryHead, Place};
 use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
 use moment::position_at;
@@ -26,10 +27,10 @@ pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Res
 
 /// The page of a dataset as of a pinned moment, and how many entries were looked at for it.
 pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<(Page, usize)> {
-    let rules = rules(core, pin, dataset, limits.view);
+    let rules = rules(core, pin, dataset, limits.view)?;
     let window = window_of(core, pin, dataset, cursor, rules)?;
     let unseen = if limits.unseen_deletes { Unseen::ToldAboveStart } else { Unseen::LeftOut };
-    read(core, pin, dataset, window, limits, unseen)
+    read(core, pin, dataset, rules, window, limits, unseen)
 }
 
 /// What becomes of deletes that a client with this cursor cannot have seen.
@@ -46,28 +47,23 @@ pub fn read(
     core: &Core,
     pin: &Pin<'_>,
     dataset: &Dataset,
+    rules: Rules,
     window: Window,
     limits: Limits,
     unseen: Unseen,
 ) -> Result<(Page, usize)> {
-    let rules = rules(core, pin, dataset, limits.view);
-    let retention = core.retention_or_default(pin.retention(dataset));
-    if retention.keep == Keep::Window && limits.view == View::Latest {
-        return Err(Error::invalid(
-            "this dataset keeps a window of its past (`Keep::Window`): it can be read with `View::Every` only",
-        ));
-    }
     let floors = dataset.floors();
     let mut window =
         window.resume(rules, pin.visible, floors).map_err(|reason| stale(dataset, window.position, reason))?;
-    let entries = Vec::new();
-    let mut reader = Reader { pin, dataset, rules, limits, unseen, window, entries, bytes: 0, scanned: 0, chunk: None };
+    let entries = Builder::new();
+    let (scanned, chunk, block) = (0, None, None);
+    let mut reader = Reader { pin, dataset, rules, limits, unseen, window, entries, scanned, chunk, block };
     let more = !reader.sealed()? || !reader.tails()?;
     window = reader.window;
     if !more {
         window.position = window.bound;
     }
-    let (entries, scanned, chunk) = (reader.entries, reader.scanned, reader.chunk);
+    let (entries, scanned, chunk) = (reader.entries.finish(), reader.scanned, reader.chunk);
     core.metrics.pages.fetch_add(1, Ordering::Relaxed);
     core.metrics.entries_read.fetch_add(entries.len() as u64, Ordering::Relaxed);
     let page = Page {
@@ -83,12 +79,18 @@ pub fn read(
 }
 
 /// The rules for a dataset: one that once lost a live entry is read like a window for good.
-fn rules(core: &Core, pin: &Pin<'_>, dataset: &Dataset, view: View) -> Rules {
-    let keep = match dataset.record().window_floor {
-        1.. => Keep::Window,
-        0 => core.retention_or_default(pin.retention(dataset)).keep,
-    };
-    Rules { view, keep }
+///
+/// # Errors
+///
+/// [`Error::Invalid`] if it cannot be read in this view.
+pub fn rules(core: &Core, pin: &Pin<'_>, dataset: &Dataset, view: View) -> Result<Rules> {
+    let keep = core.retention_or_default(pin.retention(dataset)).keep;
+    if keep == Keep::Window && view == View::Latest {
+        return Err(Error::invalid(
+            "this dataset keeps a window of its past (`Keep::Window`): it can be read with `View::Every` only",
+        ));
+    }
+    Ok(Rules { view, keep: if dataset.record().window_floor > 0 { Keep::Window } else { keep } })
 }
 
 /// The window that `cursor` means for this dataset.
@@ -140,11 +142,12 @@ struct Reader<'p, 'a> {
     limits: Limits,
     unseen: Unseen,
     window: Window,
-    entries: Vec<Entry>,
-    bytes: usize,
+    entries: Builder,
     scanned: usize,
     /// The chunk that was read last.
     chunk: Option<(ChunkMeta, Arc<Chunk>)>,
+    /// The tail's block that was shared last: the tail's base, the block there, and in the page.
+    block: Option<(u64, u32, u32)>,
 }
 
 impl Reader<'_, '_> {
@@ -173,13 +176,14 @@ impl Reader<'_, '_> {
             }
             let from = chunk.search(self.window.position);
             self.entries.reserve((chunk.len() - from).min(self.limits.max_entries - self.entries.len()));
+            let mut block = None;
             for at in from..chunk.len() {
                 let key = chunk.key(at);
                 if key > upto {
                     return Ok(true);
                 }
                 let successor = marks.as_mut().map(|marks| marks.successor(key)).transpose()?.flatten();
-                if !self.take_sealed(&chunk, at, successor, &tails)? {
+                if !self.take_sealed(&chunk, at, successor, &tails, &mut block)? {
                     return Ok(false);
                 }
             }
@@ -187,24 +191,38 @@ impl Reader<'_, '_> {
         Ok(true)
     }
 
-    /// Takes a sealed entry, given its successor among the sealed ones and the tails that may hold another one.
-    fn take_sealed(&mut self, chunk: &Chunk, at: usize, mark: Option<u64>, tails: &[&Arc<Tail>]) -> Result<bool> {
-        let row = chunk.entry(at);
-        let is_delete = row.op == Op::Delete;
+    /// Takes a sealed entry, given its successor among the sealed ones, the tails that may hold another one, and the page's
+    /// block that the chunk is, once it is one.
+    fn take_sealed(
+        &mut self,
+        chunk: &Chunk,
+        at: usize,
+        mark: Option<u64>,
+        tails: &[&Arc<Tail>],
+        block: &mut Option<u32>,
+    ) -> Result<bool> {
+        let row = chunk.row(at);
+        let (key, op) = (row.key(), row.op());
+        let is_delete = op == Op::Delete;
         // A tombstone at or below the floor that nothing replaced is dropped, even while it still lies in its chunk.
-        let purged = is_delete && mark.is_none() && row.key <= self.dataset.record().floor;
+        let purged = is_delete && mark.is_none() && key <= self.dataset.record().floor;
         let successor = match (self.rules.view, mark) {
             (View::Every, _) => None,
             (View::Latest, Some(next)) => Some(next),
-            (View::Latest, None) if purged => Some(row.key),
-            (View::Latest, None) => oldest_in(tails.iter().copied(), self.dataset.id, row.entity),
+            (View::Latest, None) if purged => Some(key),
+            (View::Latest, None) => oldest_in(tails.iter().copied(), self.dataset.id, chunk.entity(row)),
         };
-        let facts = Facts { key: row.key, is_delete, successor };
-        let verdict =
-            self.window.judge(self.rules, &facts, || Ok::<_, Error>(Born { born: row.born, reborn: row.reborn }))?;
-        let payloads = self.limits.payloads;
-        let size = row.entity.len() + if payloads { row.payload.len() } else { 0 };
-        Ok(self.take(row.key, verdict, size, |new| sealed_entry(chunk, at, payloads, new)))
+        let facts = Facts { key, is_delete, successor };
+        let verdict = self.window.judge(self.rules, &facts, || Ok::<_, Error>(row.life()))?;
+        let with_payload = self.limits.payloads;
+        let (at, entity_len, payload_len) = row.place();
+        let size = usize::from(entity_len) + if with_payload { payload_len as usize } else { 0 };
+        Ok(self.take(key, verdict, size, |entries, new| {
+            let block = *block.get_or_insert_with(|| entries.share(chunk.bytes().clone()));
+            let (time_ms, origin, last) = (row.time_ms(), chunk.origin(row), row.last());
+            let head = EntryHead { key, op, time_ms, origin, new, last, with_payload };
+            entries.push(&head, &Place { block, at, entity_len, payload_len });
+        }))
     }
 
     /// Reads what is in tails; false if a limit ended the page.
@@ -239,7 +257,7 @@ impl Reader<'_, '_> {
                 View::Every => None,
                 View::Latest => match part.newer(entry) {
                     Some(newer) => Some(newer.key),
-                    None => self.successor_above(tail.base(), entry.entity()),
+                    None => self.successor_above(tail.base(), part.entity(entry)),
                 },
             };
             let facts = Facts { key: entry.key, is_delete: entry.is_delete(), successor };
@@ -248,11 +266,27 @@ impl Reader<'_, '_> {
                 _ => part.born(entry, floor).ok_or(()),
             });
             let Ok(verdict) = verdict else {
-                return Taken::UpTo { key: entry.key, entity: entry.entity_bytes() };
+                return Taken::UpTo { key: entry.key, entity: part.entity_bytes(entry) };
             };
-            let payloads = self.limits.payloads;
-            let size = entry.entity().len() + if payloads { entry.payload().len() } else { 0 };
-            if !self.take(entry.key, verdict, size, |new| tail_entry(&inner, entry, payloads, new)) {
+            let with_payload = self.limits.payloads;
+            let size = entry.bytes() as usize - if with_payload { 0 } else { entry.payload_len() };
+            let (frame, mut block) = (&inner.frames[entry.frame as usize], self.block);
+            let taken = self.take(entry.key, verdict, size, |entries, new| {
+                let TailEntry { key, op, last, .. } = *entry;
+                let origin = frame.origin.as_deref();
+                let head = EntryHead { key, op, time_ms: frame.time_ms, origin, new, last, with_payload };
+                match part.bytes(entry, with_payload) {
+                    EntryBytes::Lent { entity, payload } => entries.copy(&head, entity, payload),
+                    EntryBytes::Shared(bytes, place) => {
+                        let known = block.filter(|known| (known.0, known.1) == (tail.base(), place.block));
+                        let known = known.unwrap_or_else(|| (tail.base(), place.block, entries.share(bytes.clone())));
+                        block = Some(known);
+                        entries.push(&head, &Place { block: known.2, ..place });
+                    }
+                }
+            });
+            self.block = block;
+            if !taken {
                 return Taken::Full;
             }
         }
@@ -268,7 +302,8 @@ impl Reader<'_, '_> {
     }
 
     /// Takes one entry into the page, or passes over it; false if it no longer fits.
-    fn take(&mut self, key: u64, verdict: Verdict, size: usize, entry: impl FnOnce(bool) -> Entry) -> bool {
+    #[inline]
+    fn take(&mut self, key: u64, verdict: Verdict, size: usize, add: impl FnOnce(&mut Builder, bool)) -> bool {
         if self.scanned == self.limits.max_scan {
             return false;
         }
@@ -280,12 +315,11 @@ impl Reader<'_, '_> {
         };
         if let Verdict::Deliver { new } = verdict {
             let full = self.entries.len() >= self.limits.max_entries
-                || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
+                || (!self.entries.is_empty() && self.entries.bytes() + size > self.limits.max_bytes);
             if full {
                 return false;
             }
-            self.bytes += size;
-            self.entries.push(entry(new));
+            add(&mut self.entries, new);
         }
         self.window.position = key;
         true
@@ -331,18 +365,18 @@ pub fn sealed_entry(chunk: &Chunk, at: usize, payloads: bool, new: bool) -> Entr
     }
 }
 
-/// An entry of a tail, as it is handed out.
-pub fn tail_entry(inner: &Inner, entry: &TailEntry, payloads: bool, new: bool) -> Entry {
+/// An entry of a tail, as it is handed out; whether it is new is to be found out.
+pub fn tail_entry(inner: &Inner, part: &TailDataset, entry: &TailEntry, payloads: bool) -> Entry {
     let frame = &inner.frames[entry.frame as usize];
     Entry {
         key: SyncKey::new(entry.key),
         op: entry.op,
-        entity: entry.entity_bytes(),
-        payload: (payloads && entry.op != Op::Delete).then(|| entry.payload_bytes()),
-        payload_len: entry.payload().len(),
+        entity: part.entity_bytes(entry),
+        payload: (payloads && entry.op != Op::Delete).then(|| part.payload_bytes(entry)),
+        payload_len: entry.payload_len(),
         time_ms: frame.time_ms,
         origin: frame.origin.clone(),
-        new,
+        new: false,
         last: entry.last,
     }
 }
@@ -370,10 +404,9 @@ fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64, read: Option<(ChunkM
                     Some(chunk) => chunk,
                     None => pin.chunk(dataset, &meta)?,
                 };
-                for at in chunk.search(position)..chunk.len() {
-                    entries += 1;
-                    bytes += chunk.entry(at).bytes();
-                }
+                let at = chunk.search(position);
+                entries += (chunk.len() - at) as u64;
+                bytes += chunk.bytes_from(at);
             }
         }
     }

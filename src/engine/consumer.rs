@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::changes::{Unseen, read};
+use super::changes::{Unseen, read, rules};
 use super::core::Core;
 use super::pin::{Dataset, Pin};
 use super::request::Work;
@@ -36,7 +36,8 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
         false => Window::after(position),
     };
     // It may have seen more than it has acknowledged: no delete is left out as unseen.
-    let (page, _) = read(core, &pin, &dataset, window, limits, Unseen::Told)?;
+    let rules = rules(core, &pin, &dataset, limits.view)?;
+    let (page, _) = read(core, &pin, &dataset, rules, window, limits, Unseen::Told)?;
     // Nothing is held while a commit is waited for: it may wait for the index store to be opened again.
     drop(pin);
     drop(store);

@@ -66,7 +66,7 @@ fn rows_of(tail: &Tail, id: u64, position: u64, bound: u64) -> Vec<Row> {
     let row = |entry: &TailEntry| {
         let frame = &inner.frames[entry.frame as usize];
         let before = part.older(entry).map(TailEntry::is_delete);
-        let entity = entry.entity_bytes();
+        let entity = part.entity_bytes(entry);
         Row { entity, bytes: entry.bytes(), time_ms: frame.time_ms, is_delete: entry.is_delete(), before }
     };
     part.between(position, bound).iter().map(row).collect()

@@ -18,7 +18,7 @@ use crate::window::Window;
 /// The newest entry of an entity, if it exists.
 pub fn get(core: &Core, name: &[u8], entity: &[u8]) -> Result<Option<Entry>> {
     let store = core.store();
-    Pin::read(core, &store, name, |pin, dataset| newest(pin, dataset, entity))
+    Pin::read(core, &store, name, |pin, dataset| newest(core, pin, dataset, entity))
 }
 
 /// The newest entries of many entities at one moment, and the cursor of that moment. More than `max_bytes` of them
@@ -42,7 +42,7 @@ fn newest_of(
 ) -> Result<(Vec<Option<Entry>>, Cursor)> {
     let (mut found, mut bytes) = (Vec::with_capacity(entities.len()), 0);
     for entity in entities {
-        let entry = newest(pin, dataset, entity)?;
+        let entry = newest(core, pin, dataset, entity)?;
         bytes += entry.as_ref().map_or(0, size_of);
         if bytes > max_bytes && found.iter().any(Option::is_some) {
             return Err(Error::invalid(format!(
@@ -56,16 +56,24 @@ fn newest_of(
     Ok((found, Cursor(Kind::Exact(exact))))
 }
 
-fn newest(pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entry>> {
+fn newest(core: &Core, pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entry>> {
     for tail in pin.tails.oldest_first().rev() {
         let inner = tail.read();
+        let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         if let Some(entry) = inner.newest(dataset.id, entity, pin.visible) {
-            let found = (!entry.is_delete()).then(|| tail_entry(&inner, entry, true, false));
+            let found = (!entry.is_delete()).then(|| tail_entry(&inner, part, entry, true));
             drop(inner);
             return found.map(|entry| with_new(pin, dataset, entry)).transpose();
         }
     }
-    match pin.newest_sealed(dataset.id, entity)? {
+    // What was sealed after this moment began is not of it. What was sealed before is what the index store has: who takes
+    // it away from there forgets it here first, and a moment that mixes the two is torn.
+    let known = core.alive.get(dataset.id, entity).filter(|version| version.key <= pin.sealed_upto);
+    let version = match known {
+        Some(version) => Some(version),
+        None => pin.newest_sealed(dataset.id, entity)?,
+    };
+    match version {
         Some(version) if version.op != Op::Delete => {
             let (chunk, at) = sealed(pin, dataset, entity, version.key)?;
             Ok(Some(sealed_entry(&chunk, at, true, version.born == version.key)))
@@ -110,7 +118,7 @@ pub fn history(core: &Core, name: &[u8], entity: &[u8], limits: Limits) -> Resul
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         let mut next = inner.newest(dataset.id, entity, pin.visible);
         while let Some(entry) = next.filter(|_| !is_full) {
-            is_full = !found.take(tail_entry(&inner, entry, limits.payloads, false));
+            is_full = !found.take(tail_entry(&inner, part, entry, limits.payloads));
             next = part.older(entry);
         }
     }
@@ -144,11 +152,11 @@ pub fn entities(core: &Core, name: &[u8], after: Option<&[u8]>, limit: usize) ->
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         for (_, first) in part.firsts() {
-            let entity = first.entity();
+            let entity = part.entity(first);
             if after.is_none_or(|after| entity > after)
                 && let Some(entry) = inner.newest(dataset.id, entity, pin.visible)
             {
-                overruled.insert(first.entity_bytes(), (!entry.is_delete()).then_some(entry.key));
+                overruled.insert(part.entity_bytes(first), (!entry.is_delete()).then_some(entry.key));
             }
         }
     }
@@ -198,7 +206,7 @@ pub fn recent(core: &Core, name: &[u8], before: Option<SyncKey>, limits: Limits)
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         for entry in part.between(0, below.saturating_sub(1)).iter().rev() {
-            is_full = !found.take(tail_entry(&inner, entry, limits.payloads, false));
+            is_full = !found.take(tail_entry(&inner, part, entry, limits.payloads));
             if is_full {
                 break 'tails;
             }

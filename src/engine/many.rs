@@ -6,7 +6,7 @@ use super::pin::Pin;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::limits::MAX_DATASETS_PER_CALL;
-use crate::types::{DatasetChanges, Entry, Limits, ManyPage, Page, SyncKey};
+use crate::types::{DatasetChanges, Limits, ManyPage, Page, SyncKey};
 
 /// The changes of each dataset asked for, beginning with the one at index `first`.
 pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limits: Limits) -> Result<ManyPage> {
@@ -53,7 +53,7 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
                     continue;
                 }
             };
-            let size: usize = answer.entries.iter().map(size_of).sum();
+            let size = answer.entries.bytes();
             if any && size > bytes_left {
                 // Its first entry alone is above what is left: it is the next answer's.
                 break;
@@ -76,8 +76,4 @@ pub fn changes_many(core: &Core, request: &[(&[u8], Cursor)], first: usize, limi
         });
         return Ok(ManyPage { datasets, more, next_index, visible: SyncKey::new(pin.visible) });
     }
-}
-
-fn size_of(entry: &Entry) -> usize {
-    entry.entity.len() + entry.payload.as_ref().map_or(0, bytes::Bytes::len)
 }

@@ -62,7 +62,7 @@ use crate::vfs::LockGuard;
 /// engine.append(batch)?;
 ///
 /// let page = engine.changes("inbox", &Cursor::START, Limits::default())?;
-/// assert_eq!(page.entries[0].payload.as_deref(), Some(&b"hello"[..]));
+/// assert_eq!(page.entries.first().and_then(|entry| entry.payload), Some(&b"hello"[..]));
 /// assert!(!page.more);
 /// # Ok::<(), tidelog::Error>(())
 /// ```

@@ -1,8 +1,9 @@
 //! Ids of names that were looked up lately, so that the index store need not be asked for each.
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 /// About what one name costs beside its bytes.
 const ROW_BYTES: u64 = 96;
@@ -20,12 +21,18 @@ impl Weighter<Bytes, (u64, u64)> for ByBytes {
 const BY_READER: u64 = u64::MAX;
 
 /// A bounded cache of ids. For a commit an id counts only as long as no dataset was deleted since it was looked up.
-pub struct NameCache(Cache<Bytes, (u64, u64), ByBytes>);
+pub struct NameCache(Cache<Bytes, (u64, u64), ByBytes, RandomState>);
 
 impl NameCache {
     pub fn new(bytes: usize) -> NameCache {
         let names = (bytes as u64 / (ROW_BYTES + 32)).max(16);
-        NameCache(Cache::with_weighter(names as usize, bytes as u64, ByBytes))
+        NameCache(Cache::with(
+            names as usize,
+            bytes as u64,
+            ByBytes,
+            RandomState::default(),
+            DefaultLifecycle::default(),
+        ))
     }
 
     /// The id of `name`, if it was looked up at the present count of deletions.

@@ -319,8 +319,7 @@ impl<'a> Pin<'a> {
     /// When the life of the entry at `key` began, if that is in a chunk.
     fn sealed_born(&self, dataset: &Dataset, key: u64) -> Result<Option<Born>> {
         let Some(chunk) = self.chunk_covering(dataset, key)? else { return Ok(None) };
-        let row = chunk.find(key).map(|at| chunk.entry(at));
-        Ok(row.map(|row| Born { born: row.born, reborn: row.reborn }))
+        Ok(chunk.find(key).map(|at| chunk.row(at).life()))
     }
 
     fn find_born(&self, id: u64, entity: &[u8], key: u64) -> Result<Born> {

@@ -4,19 +4,19 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::text::{Base64, Decimal, decimal, payload_json, text_or_base64};
-use crate::{Entry, Op, Page, SyncKey};
+use crate::{EntryRef, Op, Page, SyncKey};
 
 /// One entry, written straight from where it lies. In a format for people its payload is JSON or base64, in one for
 /// machines alone (CBOR) it is bytes.
 #[derive(Debug)]
 pub struct EntryBody<'a> {
     dataset: &'a [u8],
-    entry: &'a Entry,
+    entry: EntryRef<'a>,
 }
 
 /// An entry of `dataset`.
-pub fn entry<'a>(dataset: &'a [u8], entry: &'a Entry) -> EntryBody<'a> {
-    EntryBody { dataset, entry }
+pub fn entry<'a>(dataset: &'a [u8], entry: impl Into<EntryRef<'a>>) -> EntryBody<'a> {
+    EntryBody { dataset, entry: entry.into() }
 }
 
 impl Serialize for EntryBody<'_> {
@@ -29,9 +29,9 @@ impl Serialize for EntryBody<'_> {
         name(&mut out, "dataset", "dataset_base64", self.dataset)?;
         out.serialize_field("key", &Decimal(entry.key))?;
         out.serialize_field("op", entry.op.name())?;
-        name(&mut out, "entity", "entity_base64", &entry.entity)?;
+        name(&mut out, "entity", "entity_base64", entry.entity)?;
         out.serialize_field("new", &entry.new)?;
-        match &entry.payload {
+        match entry.payload {
             _ if entry.op == Op::Delete => {}
             Some(payload) if !readable => out.serialize_field("payload", &Raw(payload))?,
             Some(payload) => match payload_json(payload) {
@@ -41,7 +41,7 @@ impl Serialize for EntryBody<'_> {
             None => out.serialize_field("payload_len", &(entry.payload_len as u64))?,
         }
         out.serialize_field("time", &entry.time_ms)?;
-        if let Some(origin) = &entry.origin {
+        if let Some(origin) = entry.origin {
             name(&mut out, "origin", "origin_base64", origin)?;
         }
         out.serialize_field("last", &entry.last)?;

@@ -3,7 +3,8 @@
 
 use std::hash::Hash;
 
-use quick_cache::sync::Cache;
+use foldhash::quality::RandomState;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
 use crate::store::Version;
@@ -46,13 +47,19 @@ struct Alive {
 /// Only the thread that seals changes it, before the index store changes: while it seals a tail, the tail's versions, as
 /// long as they are found in the tail first. What it holds is never older than the index store, for whoever looked into
 /// the tails before; and it is newer only by a seal that is not done yet.
-pub struct AliveCache(Cache<(u64, Box<[u8]>), Alive, ByBytes>);
+pub struct AliveCache(Cache<(u64, Box<[u8]>), Alive, ByBytes, RandomState>);
 
 impl AliveCache {
     /// An empty one of at most so many bytes.
     pub fn new(bytes: usize) -> AliveCache {
         let entities = (bytes as u64 / (ROW_BYTES + 32)).max(16);
-        AliveCache(Cache::with_weighter(entities as usize, bytes as u64, ByBytes))
+        AliveCache(Cache::with(
+            entities as usize,
+            bytes as u64,
+            ByBytes,
+            RandomState::default(),
+            DefaultLifecycle::default(),
+        ))
     }
 
     /// The entity's newest sealed version, if it is known that it exists.

@@ -108,7 +108,7 @@ impl Follow {
 pub fn nothing() -> Page {
     let (position, head) = (SyncKey::ZERO, SyncKey::ZERO);
     let (next, pending) = (Cursor::START, Pending::default());
-    Page { entries: Vec::new(), next, position, more: false, head, pending, headroom: u64::MAX }
+    Page { entries: crate::Entries::default(), next, position, more: false, head, pending, headroom: u64::MAX }
 }
 
 impl Written {

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::app::App;
 use super::gates::{self, Patience};
 use super::problem::Problem;
-use crate::{Cursor, Engine, Entry, Limits, Page};
+use crate::{Cursor, Engine, EntryRef, Limits, Page};
 
 /// About what an entry takes in an answer besides its names and its payload, in bytes.
 const ENTRY_BYTES: usize = 160;
@@ -126,10 +126,10 @@ pub fn at_once(
 }
 
 /// About how many bytes these entries take in an answer.
-pub fn weigh<'a>(dataset: &[u8], entries: impl IntoIterator<Item = &'a Entry>) -> usize {
-    let weigh = |entry: &Entry| {
+pub fn weigh<'a>(dataset: &[u8], entries: impl IntoIterator<Item: Into<EntryRef<'a>>>) -> usize {
+    let weigh = |entry: EntryRef<'_>| {
         let payload = entry.payload.as_ref().map_or(0, |payload| payload.len() + payload.len() / 3);
         ENTRY_BYTES + dataset.len() + entry.entity.len() + payload
     };
-    ENTRY_BYTES + entries.into_iter().map(weigh).sum::<usize>()
+    ENTRY_BYTES + entries.into_iter().map(Into::into).map(weigh).sum::<usize>()
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use quick_cache::sync::Cache;
+use foldhash::quality::RandomState;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::chunk::Chunk;
 
@@ -22,7 +23,7 @@ impl quick_cache::Weighter<ChunkKey, Arc<Chunk>> for ByMemory {
 
 /// One bounded cache of decoded chunks.
 pub(super) struct ChunkCache {
-    chunks: Cache<ChunkKey, Arc<Chunk>, ByMemory>,
+    chunks: Cache<ChunkKey, Arc<Chunk>, ByMemory, RandomState>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -40,7 +41,13 @@ pub struct CacheStat {
 
 impl ChunkCache {
     pub(super) fn new(bytes: usize) -> ChunkCache {
-        let chunks = Cache::with_weighter((bytes / (16 << 10)).max(16), bytes as u64, ByMemory);
+        let chunks = Cache::with(
+            (bytes / (16 << 10)).max(16),
+            bytes as u64,
+            ByMemory,
+            RandomState::default(),
+            DefaultLifecycle::default(),
+        );
         ChunkCache { chunks, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 

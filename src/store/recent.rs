@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::quality::RandomState;
 use parking_lot::{Mutex, MutexGuard};
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::record::DatasetRecord;
 use crate::chunk::ChunkMeta;
@@ -114,7 +115,7 @@ impl quick_cache::Weighter<u64, Arc<Sealed>> for ByMemory {
 /// One bounded cache of datasets, by id.
 pub(super) struct Recent {
     count: AtomicU64,
-    datasets: Cache<u64, Arc<Sealed>, ByMemory>,
+    datasets: Cache<u64, Arc<Sealed>, ByMemory, RandomState>,
     /// Held while the count changes, and while something is put in.
     gate: Mutex<()>,
     /// Held while a batch is written.
@@ -123,7 +124,13 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn new(bytes: usize) -> Recent {
-        let datasets = Cache::with_weighter((bytes / (2 * ROW_BYTES)).max(16), bytes as u64, ByMemory);
+        let datasets = Cache::with(
+            (bytes / (2 * ROW_BYTES)).max(16),
+            bytes as u64,
+            ByMemory,
+            RandomState::default(),
+            DefaultLifecycle::default(),
+        );
         Recent { count: AtomicU64::new(0), datasets, gate: Mutex::new(()), writing: Mutex::new(()) }
     }
 

@@ -1,37 +1,69 @@
 //! Where a dataset's part of a tail keeps its bytes: side by side, since they are read and sealed together, while a
 //! commit's are scattered over many datasets.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// The most that a block holds, unless one entry is larger: who keeps one small payload keeps all of its block.
 const BLOCK_BYTES: usize = 16 << 10;
 /// An entry larger than this that does not fit what is left of a block is kept by itself, so that little is left over.
 const ALONE_ABOVE_BYTES: usize = BLOCK_BYTES / 8;
 
-/// Blocks that readers share.
+/// Blocks of entries: an entity, then its payload. Those that are full are shared with readers.
 #[derive(Default)]
 pub(super) struct Blocks {
-    filling: BytesMut,
-    /// Bytes of all blocks so far.
+    /// The one that is being filled has an empty place among them.
+    full: Vec<Bytes>,
+    filling: Vec<u8>,
+    filling_at: Option<u32>,
+    /// Bytes of all blocks so far, but for entries that are kept by themselves.
     held: usize,
 }
 
 impl Blocks {
-    /// Copies an entry.
-    pub fn add(&mut self, entity: &[u8], payload: &[u8]) -> Bytes {
+    /// Copies an entry, and returns its block and where it lies in that.
+    pub fn add(&mut self, entity: &[u8], payload: &[u8]) -> (u32, u32) {
         let len = entity.len() + payload.len();
-        if self.filling.capacity() < len && len > ALONE_ABOVE_BYTES {
-            return Bytes::from([entity, payload].concat());
+        let room = self.filling.capacity() - self.filling.len();
+        if room < len && len > ALONE_ABOVE_BYTES {
+            self.full.push(Bytes::from([entity, payload].concat()));
+            return (self.full.len() as u32 - 1, 0);
         }
-        if self.filling.capacity() < len {
-            // The first one fits exactly: most datasets of a store of many have one entry in a tail.
-            let size = (self.held / 2).min(BLOCK_BYTES).max(len);
-            self.filling = BytesMut::with_capacity(size);
-            self.held += size;
-        }
+        let block = match self.filling_at.filter(|_| room >= len) {
+            Some(block) => block,
+            None => self.begin(len),
+        };
+        let at = self.filling.len() as u32;
         self.filling.extend_from_slice(entity);
         self.filling.extend_from_slice(payload);
-        self.filling.split().freeze()
+        (block, at)
+    }
+
+    /// Begins the next block, with room for `len` bytes at least.
+    fn begin(&mut self, len: usize) -> u32 {
+        // The first one fits exactly: most datasets of a store of many have one entry in a tail.
+        let size = (self.held / 2).min(BLOCK_BYTES).max(len);
+        self.held += size;
+        let full = std::mem::replace(&mut self.filling, Vec::with_capacity(size));
+        if let Some(at) = self.filling_at {
+            self.full[at as usize] = Bytes::from(full);
+        }
+        self.full.push(Bytes::new());
+        let at = self.full.len() as u32 - 1;
+        self.filling_at = Some(at);
+        at
+    }
+
+    /// The bytes of a block.
+    pub fn bytes(&self, block: u32) -> &[u8] {
+        match self.filling_at == Some(block) {
+            true => &self.filling,
+            false => &self.full[block as usize],
+        }
+    }
+
+    /// A block, to share; none while it is being filled.
+    pub fn shared(&self, block: u32) -> Option<&Bytes> {
+        if self.filling_at == Some(block) { None } else { self.full.get(block as usize) }
     }
 
     /// Goes on as if nothing but this many bytes had been added.
@@ -52,14 +84,14 @@ mod tests {
         let sizes = mixed.chain(large).chain([(3, 100_000), (8, 5)]);
         let entries: Vec<_> = sizes.map(|(entity, payload)| (vec![entity as u8; entity], vec![7; payload])).collect();
         let (mut bytes, mut alone) = (0, 0);
-        let kept: Vec<Bytes> = entries
+        let kept: Vec<(u32, u32)> = entries
             .iter()
             .map(|(entity, payload)| {
                 let len = entity.len() + payload.len();
-                let before = (blocks.held, blocks.filling.capacity());
+                let before = (blocks.held, blocks.filling.len());
                 let kept = blocks.add(entity, payload);
                 bytes += len;
-                if (blocks.held, blocks.filling.capacity()) == before {
+                if (blocks.held, blocks.filling.len()) == before {
                     alone += len;
                 }
                 let held = blocks.held + alone;
@@ -67,8 +99,12 @@ mod tests {
                 kept
             })
             .collect();
-        for ((entity, payload), kept) in entries.iter().zip(&kept) {
-            assert_eq!(kept[..], [&entity[..], payload].concat());
+        for ((entity, payload), (block, at)) in entries.iter().zip(&kept) {
+            let entry = [&entity[..], payload].concat();
+            assert!(blocks.bytes(*block)[*at as usize..].starts_with(&entry));
+            let shared = blocks.shared(*block).map(|block| &block[*at as usize..]);
+            assert!(shared.is_none_or(|bytes| bytes.starts_with(&entry)));
         }
+        assert!(blocks.shared(kept[0].0).is_some() && blocks.shared(kept[kept.len() - 1].0).is_none());
     }
 }

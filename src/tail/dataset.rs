@@ -1,11 +1,13 @@
 //! One dataset's part of a tail.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::Versioned;
 use super::blocks::Blocks;
+use crate::types::entries::Place;
 use crate::types::{Op, Retention};
 use crate::window::Born;
 
@@ -23,8 +25,10 @@ pub struct TailEntry {
     pub op: Op,
     pub last: bool,
     entity_len: u16,
-    /// The entity, then the payload.
-    bytes: Bytes,
+    payload_len: u32,
+    /// Where the entity lies, and behind it the payload.
+    block: u32,
+    at: u32,
     /// Entity and payload bytes of this dataset's entries in this tail, up to and including this one.
     pub bytes_upto: u64,
     /// When its life began, once a reader had to ask the index store: 0 until then. What comes before an entry never
@@ -44,39 +48,45 @@ pub(super) struct Added<'a> {
     pub payload: &'a [u8],
 }
 
+const _: () = assert!(size_of::<TailEntry>() == 56);
+
 impl TailEntry {
     /// Entity and payload bytes.
     pub fn bytes(&self) -> u64 {
-        self.bytes.len() as u64
+        self.len() as u64
     }
 
-    /// The entity, as it lies.
-    pub fn entity(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.entity_len)]
-    }
-
-    /// The payload, as it lies; empty for a delete.
-    pub fn payload(&self) -> &[u8] {
-        &self.bytes[usize::from(self.entity_len)..]
-    }
-
-    /// The entity, to keep: detached from a large payload, which it would keep alive.
-    pub fn entity_bytes(&self) -> Bytes {
-        match self.bytes.len() {
-            large if large > COPY_ABOVE_BYTES => Bytes::copy_from_slice(self.entity()),
-            _ => self.bytes.slice(..usize::from(self.entity_len)),
-        }
-    }
-
-    /// The payload, to keep.
-    pub fn payload_bytes(&self) -> Bytes {
-        self.bytes.slice(usize::from(self.entity_len)..)
+    /// The payload's length.
+    pub fn payload_len(&self) -> usize {
+        self.payload_len as usize
     }
 
     /// Whether it is a delete.
     pub fn is_delete(&self) -> bool {
         self.op == Op::Delete
     }
+
+    fn len(&self) -> usize {
+        usize::from(self.entity_len) + self.payload_len as usize
+    }
+
+    fn entity_range(&self) -> Range<usize> {
+        let at = self.at as usize;
+        at..at + usize::from(self.entity_len)
+    }
+
+    fn payload_range(&self) -> Range<usize> {
+        let at = self.entity_range().end;
+        at..at + self.payload_len as usize
+    }
+}
+
+/// The bytes of an entry, for a page.
+pub enum EntryBytes<'a> {
+    /// In a block that can be shared.
+    Shared(&'a Bytes, Place),
+    /// To be copied: of a block that is being filled, or the entity of a large entry whose payload is not wanted.
+    Lent { entity: &'a [u8], payload: &'a [u8] },
 }
 
 /// One dataset's entries and settings in a tail.
@@ -111,16 +121,19 @@ impl TailDataset {
             before.newer = at;
         }
         let Added { key, frame, op, last, entity, payload } = *added;
-        let bytes = self.blocks.add(entity, payload);
+        let (block, place) = self.blocks.add(entity, payload);
+        let bytes = (entity.len() + payload.len()) as u64;
         self.entries.push(TailEntry {
             key,
             frame,
             op,
             last,
-            // Entities are far shorter: `MAX_ENTITY_BYTES`.
+            // Entities and payloads are far shorter: `MAX_ENTITY_BYTES`, `MAX_PAYLOAD_BYTES`.
             entity_len: entity.len() as u16,
-            bytes_upto: self.entries.last().map_or(0, |last| last.bytes_upto) + bytes.len() as u64,
-            bytes,
+            payload_len: payload.len() as u32,
+            block,
+            at: place,
+            bytes_upto: self.entries.last().map_or(0, |last| last.bytes_upto) + bytes,
             born: AtomicU64::new(0),
             older: older.unwrap_or(NONE),
             newer: NONE,
@@ -155,6 +168,43 @@ impl TailDataset {
     /// Whether it says nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.created.is_none() && self.deleted.is_none() && self.retention.is_empty()
+    }
+
+    /// The entity of an entry, as it lies.
+    pub fn entity(&self, entry: &TailEntry) -> &[u8] {
+        &self.blocks.bytes(entry.block)[entry.entity_range()]
+    }
+
+    /// The payload of an entry, as it lies; empty for a delete.
+    pub fn payload(&self, entry: &TailEntry) -> &[u8] {
+        &self.blocks.bytes(entry.block)[entry.payload_range()]
+    }
+
+    /// The entity of an entry, to keep: detached from a large payload, which it would keep alive.
+    pub fn entity_bytes(&self, entry: &TailEntry) -> Bytes {
+        match self.blocks.shared(entry.block) {
+            Some(block) if entry.len() <= COPY_ABOVE_BYTES => block.slice(entry.entity_range()),
+            _ => Bytes::copy_from_slice(self.entity(entry)),
+        }
+    }
+
+    /// The payload of an entry, to keep.
+    pub fn payload_bytes(&self, entry: &TailEntry) -> Bytes {
+        match self.blocks.shared(entry.block) {
+            Some(block) => block.slice(entry.payload_range()),
+            None => Bytes::copy_from_slice(self.payload(entry)),
+        }
+    }
+
+    /// The bytes of an entry, of which the payload may not be wanted.
+    pub fn bytes(&self, entry: &TailEntry, with_payload: bool) -> EntryBytes<'_> {
+        match self.blocks.shared(entry.block) {
+            Some(block) if with_payload || entry.len() <= COPY_ABOVE_BYTES => {
+                let TailEntry { block: number, at, entity_len, payload_len, .. } = *entry;
+                EntryBytes::Shared(block, Place { block: number, at, entity_len, payload_len })
+            }
+            _ => EntryBytes::Lent { entity: self.entity(entry), payload: self.payload(entry) },
+        }
     }
 
     /// All entries, in key order.

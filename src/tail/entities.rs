@@ -64,5 +64,5 @@ impl Entities {
 
 fn is(found: &Versions, hash: u64, id: u64, part: &TailDataset, entity: &[u8]) -> bool {
     // Equal hashes first: to look at the id itself is to fetch other memory.
-    found.hash == hash && found.id == id && part.at(found.newest).is_some_and(|entry| entry.entity() == entity)
+    found.hash == hash && found.id == id && part.at(found.newest).is_some_and(|entry| part.entity(entry) == entity)
 }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::{Entry, SyncKey};
+use super::{Entries, SyncKey};
 use crate::cursor::Cursor;
 use crate::error::Error;
 
@@ -95,7 +95,7 @@ pub struct Pending {
 #[non_exhaustive]
 pub struct Page {
     /// The entries, in key order.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
     /// Where the next read goes on. A pure value: it may be stored, and asked again.
     pub next: Cursor,
     /// The position reached. With `more == false`, applying all pages up to here gives exactly the dataset's state at

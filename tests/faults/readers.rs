@@ -68,8 +68,8 @@ fn read(engine: &Engine, reader: u64, stop: &AtomicBool, tally: &Tally) -> Finis
             Ok(page) => {
                 for entry in &page.entries {
                     match entry.op {
-                        Op::Delete => state.remove(entry.entity.as_ref()),
-                        _ => state.insert(entry.entity.to_vec(), entry.payload.clone().expect("a payload").to_vec()),
+                        Op::Delete => state.remove(entry.entity),
+                        _ => state.insert(entry.entity.to_vec(), entry.payload.expect("a payload").to_vec()),
                     };
                 }
                 cursor = page.next;

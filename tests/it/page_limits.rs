@@ -103,7 +103,7 @@ fn an_empty_payload_is_a_payload() {
     put(&engine, "d", "e", "");
     engine.seal().expect("a seal");
     let page = engine.changes("d", &Cursor::START, Limits::default()).expect("a page");
-    assert_eq!(page.entries[0].payload.as_deref(), Some(&b""[..]));
+    assert_eq!(page.entries.first().expect("an entry").payload, Some(&b""[..]));
 }
 
 #[test]

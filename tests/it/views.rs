@@ -31,7 +31,7 @@ fn a_client_that_knows_the_entity_is_told_of_its_delete() {
     delete(&engine, "d", "short-lived");
     delete(&engine, "d", "known");
     let page = client.sync(&engine).expect("a read");
-    let told: Vec<&[u8]> = page.entries.iter().map(|entry| entry.entity.as_ref()).collect();
+    let told: Vec<&[u8]> = page.entries.iter().map(|entry| entry.entity).collect();
     assert_eq!(told, [b"known"], "and not of one that came and went");
     assert_eq!(client.text(), []);
 }
@@ -76,7 +76,8 @@ fn new_tells_additions_from_changes() {
             engine.seal().expect("a seal");
         }
         let page = again.sync(&engine).expect("a read");
-        let new = |entity: &str| page.entries.iter().find(|entry| entry.entity == entity).map(|entry| entry.new);
+        let new =
+            |entity: &str| page.entries.iter().find(|entry| entry.entity == entity.as_bytes()).map(|entry| entry.new);
         assert_eq!((new("old"), new(&fresh)), (Some(false), Some(true)), "sealed: {sealed}");
     }
 }

@@ -185,8 +185,9 @@ impl Writer {
         for tail in pin.tails.oldest_first() {
             let seen: Vec<Vec<u8>> = {
                 let inner = tail.read();
-                let visible = inner.datasets.values().flat_map(|part| part.entries()).filter(|e| e.key <= pin.visible);
-                visible.map(|entry| entry.payload().to_vec()).collect()
+                let entries = inner.datasets.values().flat_map(|part| part.entries().iter().map(move |e| (part, e)));
+                let visible = entries.filter(|(_, entry)| entry.key <= pin.visible);
+                visible.map(|(part, entry)| part.payload(entry).to_vec()).collect()
             };
             for payload in seen {
                 assert!(self.disk.holds_durably(&payload), "visible and not durable");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidelog::client::{Client, Error, GroupPage, GroupSync, Part, PartOf};
-use tidelog::{Entry, Limits, Op};
+use tidelog::{Entries, Limits, Op};
 
 use crate::support::{
     Dataset, Ledger, Network, Rng, Server, State, Writer, all_keys, assert_same, client, once, seed, wait_until,
@@ -63,7 +63,7 @@ impl Device {
         page.more
     }
 
-    fn take(&mut self, dataset: Bytes, entries: Vec<Entry>) {
+    fn take(&mut self, dataset: Bytes, entries: Entries) {
         let held = self.held.entry(dataset).or_default();
         for entry in entries {
             match entry.op {
@@ -249,10 +249,10 @@ fn chat_all(url: &str, ledger: &Ledger) {
 }
 
 /// Datasets and entries of an answer.
-fn contents(page: &GroupPage) -> Vec<(Bytes, Vec<Entry>)> {
+fn contents(page: &GroupPage) -> Vec<(Bytes, Entries)> {
     let parts = page.datasets.iter().map(|part| match &part.part {
         Part::Page(page) | Part::Reset(page) => (part.dataset.clone(), page.entries.clone()),
-        Part::NotReached | Part::Failed(_) => (part.dataset.clone(), Vec::new()),
+        Part::NotReached | Part::Failed(_) => (part.dataset.clone(), Entries::default()),
     });
     parts.collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidelog::client::Client;
-use tidelog::{Cap, Entry, Limits, Op, Retention, SyncKey};
+use tidelog::{Cap, Entries, Entry, Limits, Op, Retention, SyncKey};
 
 use crate::support::{Dataset, Ledger, Network, Rng, Server, Writer, assert_same, client, once, seed, wait_until};
 
@@ -26,7 +26,7 @@ struct Processor {
 }
 
 impl Processor {
-    fn process(&mut self, entries: Vec<Entry>) {
+    fn process(&mut self, entries: Entries) {
         for entry in entries {
             match self.done.last() {
                 Some(last) if entry.key <= *last => self.again += 1,

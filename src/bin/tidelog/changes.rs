@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidelog::{Cursor, Engine, Entry, Limits, Page, json};
+use tidelog::{Cursor, Engine, EntryRef, Limits, Page, json};
 
 use crate::args::{Args, Changes};
 use crate::failure::Outcome;
@@ -92,14 +92,18 @@ const ENTRY: &[Column] = &[
 ];
 
 /// Prints entries: one a line, or as a table.
-pub fn entries(out: &mut Output, dataset: &[u8], entries: &[Entry], headings: bool) -> Outcome {
+pub fn entries<'a, I>(out: &mut Output, dataset: &[u8], entries: I, headings: bool) -> Outcome
+where
+    I: IntoIterator<Item: Into<EntryRef<'a>>>,
+{
+    let mut entries = entries.into_iter().map(Into::into).peekable();
     if out.is_json() {
         for entry in entries {
             out.line(&json::entry(dataset, entry))?;
         }
         return Ok(());
     }
-    if entries.is_empty() {
+    if entries.peek().is_none() {
         return Ok(());
     }
     let mut table = Table::new(ENTRY);
@@ -111,11 +115,11 @@ pub fn entries(out: &mut Output, dataset: &[u8], entries: &[Entry], headings: bo
             entry.key.to_string(),
             entry.op.name().to_owned(),
             if entry.new { "new" } else { "" }.to_owned(),
-            shown(&entry.entity, 48),
+            shown(entry.entity, 48),
             entry.payload_len.to_string(),
             utc(entry.time_ms),
-            entry.origin.as_deref().map_or_else(String::new, |origin| shown(origin, 16)),
-            entry.payload.as_deref().map_or_else(String::new, |payload| shown(payload, 60)),
+            entry.origin.map_or_else(String::new, |origin| shown(origin, 16)),
+            entry.payload.map_or_else(String::new, |payload| shown(payload, 60)),
         ]);
     }
     out.table(&table)

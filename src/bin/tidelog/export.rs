@@ -62,10 +62,11 @@ fn dataset(engine: &Engine, name: &[u8], out: &mut Output) -> Outcome<u64> {
     // Until the window ends: before that, the pages are no consistent state.
     loop {
         let page = engine.changes(name, &cursor, limits)?;
-        for run in page.entries.chunk_by(same_origin) {
+        let read: Vec<Entry> = page.entries.into_iter().collect();
+        for run in read.chunk_by(same_origin) {
             out.line(&json::export(name, run, exported))?;
         }
-        entries += page.entries.len() as u64;
+        entries += read.len() as u64;
         if !page.more {
             return Ok(entries);
         }

@@ -101,9 +101,7 @@ async fn timeline(
 
 /// The entries next above a key, newest first.
 fn above(engine: &Engine, dataset: &[u8], min: SyncKey, limits: Limits) -> crate::Result<Vec<Entry>> {
-    let mut entries = engine.changes(dataset, &Cursor::after(min), limits)?.entries;
-    entries.reverse();
-    Ok(entries)
+    Ok(engine.changes(dataset, &Cursor::after(min), limits)?.entries.into_iter().rev().collect())
 }
 
 /// The newest entries below `max` and above `since`, newest first, at most so many and of so many bytes. Most who ask

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::cursor::Cursor;
-use crate::types::{Entry, Expect, Op, View};
+use crate::types::{EntryRef, Expect, Op, View};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -39,10 +39,10 @@ impl Rec {
         self.op == Some(Op::Delete)
     }
 
-    fn check(&self, entry: &Entry) {
-        let payload = (!self.is_delete()).then_some(&self.payload);
+    fn check(&self, entry: EntryRef<'_>) {
+        let payload = (!self.is_delete()).then_some(&self.payload[..]);
         let at = self.key;
-        assert_eq!((&entry.entity, entry.payload.as_ref()), (&self.entity, payload), "the bytes of key {at}");
+        assert_eq!((entry.entity, entry.payload), (&self.entity[..], payload), "the bytes of key {at}");
         match self.op {
             Some(op) => assert_eq!(entry.op, op, "the op of key {at}"),
             None => assert_ne!(entry.op, Op::Delete, "the op of key {at}"),
@@ -122,9 +122,11 @@ impl Client {
             assert!(key > last && key <= position, "key {key} is not within {last}..={position}");
             let rec = model.recs.iter().find(|rec| rec.key == key);
             rec.unwrap_or_else(|| panic!("key {key} was never committed")).check(entry);
-            match &entry.payload {
-                None => self.state.remove(&entry.entity),
-                Some(payload) => self.state.insert(entry.entity.clone(), payload.clone()),
+            match entry.payload {
+                None => self.state.remove(entry.entity),
+                Some(payload) => {
+                    self.state.insert(Bytes::copy_from_slice(entry.entity), Bytes::copy_from_slice(payload))
+                }
             };
             last = key;
         }

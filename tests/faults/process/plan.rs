@@ -3,7 +3,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use tidelog::{Batch, Durability, Entry, Op};
+use tidelog::{Batch, Durability, Entry, EntryRef, Op};
 
 use crate::support::Rng;
 
@@ -110,9 +110,10 @@ fn change(rng: &mut Rng, prefix: &str, entities: u64) -> Change {
 }
 
 /// What an entry says, for the record of everything that any reader ever saw.
-pub fn hash(dataset: &str, entry: &Entry) -> u64 {
+pub fn hash<'a>(dataset: &str, entry: impl Into<EntryRef<'a>>) -> u64 {
+    let entry = entry.into();
     let mut hasher = DefaultHasher::new();
     let deletes = entry.op == Op::Delete;
-    (dataset, deletes, &*entry.entity, entry.payload.as_deref(), entry.origin.as_deref()).hash(&mut hasher);
+    (dataset, deletes, entry.entity, entry.payload, entry.origin).hash(&mut hasher);
     hasher.finish()
 }

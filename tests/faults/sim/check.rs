@@ -29,9 +29,10 @@ impl Client {
     pub fn take(&mut self, page: &Page, known: &Dataset, seen: &mut Seen) {
         for entry in &page.entries {
             seen.note(DATASETS[self.dataset], entry);
-            match &entry.payload {
-                Some(payload) => drop(self.state.insert(entry.entity.clone(), payload.clone())),
-                None => drop(self.state.remove(&entry.entity)),
+            let owned = Bytes::copy_from_slice;
+            match entry.payload {
+                Some(payload) => drop(self.state.insert(owned(entry.entity), owned(payload))),
+                None => drop(self.state.remove(entry.entity)),
             }
         }
         (self.cursor, self.position, self.done) = (page.next, page.position.get(), !page.more);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use tidelog::Entry;
+use tidelog::EntryRef;
 
 /// Every (key, hash) that any reader of a store saw, over all its crashes.
 #[derive(Debug, Clone, Default)]
@@ -14,9 +14,10 @@ pub struct Seen {
 
 impl Seen {
     /// Panics if the key was seen with other bytes.
-    pub fn note(&mut self, dataset: &str, entry: &Entry) {
+    pub fn note<'a>(&mut self, dataset: &str, entry: impl Into<EntryRef<'a>>) {
+        let entry = entry.into();
         let mut hasher = DefaultHasher::new();
-        (dataset, entry.op.name(), &entry.entity, &entry.payload, &entry.origin).hash(&mut hasher);
+        (dataset, entry.op.name(), entry.entity, entry.payload, entry.origin).hash(&mut hasher);
         let hash = hasher.finish();
         self.entries += 1;
         let before = *self.hashes.entry(entry.key.get()).or_insert(hash);

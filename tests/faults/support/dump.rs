@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
-use tidelog::{Cursor, Engine, Entry, Error, Limits, Result, View};
+use tidelog::{Cursor, Engine, EntryRef, Error, Limits, Result, View};
 
 /// Small pages, so that cursors are passed on.
 const PAGE: usize = 7;
@@ -31,7 +31,7 @@ fn dataset(engine: &Engine, name: &[u8], out: &mut String) -> Result<()> {
     changes(engine, name, Cursor::START, View::Every, out)?;
     changes(engine, name, Cursor::after(floor), View::Every, out)?;
     let recent = engine.recent(name, None, Limits::entries(1000));
-    answer(out, "recent", recent.as_ref().map(|entries| entries_text(entries)).map_err(copied))?;
+    answer(out, "recent", recent.as_ref().map(entries_text).map_err(copied))?;
     let mut entities: Vec<_> = recent.unwrap_or_default().into_iter().map(|entry| entry.entity).collect();
     match engine.entities(name, None, 1000) {
         Ok(rows) => {
@@ -68,15 +68,15 @@ fn changes(engine: &Engine, name: &[u8], from: Cursor, view: View, out: &mut Str
     }
 }
 
-fn entries_text(entries: &[Entry]) -> String {
-    entries.iter().fold(String::new(), |mut text, entry| {
-        let payload = entry.payload.as_ref().map(|payload| match payload.len() {
+fn entries_text<'a>(entries: impl IntoIterator<Item: Into<EntryRef<'a>>>) -> String {
+    entries.into_iter().map(Into::into).fold(String::new(), |mut text, entry| {
+        let payload = entry.payload.map(|payload| match payload.len() {
             ..=40 => format!("'{}'", payload.escape_ascii()),
             len => format!("{len} bytes {:x?}", &Sha256::digest(payload)[..8]),
         });
         let (key, op, entity, time) = (entry.key.get(), entry.op.name(), entry.entity.escape_ascii(), entry.time_ms);
         let (len, new, last) = (entry.payload_len, entry.new, entry.last);
-        let origin = entry.origin.as_ref().map(|origin| origin.escape_ascii().to_string());
+        let origin = entry.origin.map(|origin| origin.escape_ascii().to_string());
         write!(text, "\n    {key} {op} {entity} {payload:?} {len} {time} {origin:?} new {new} last {last}")
             .expect("a string takes it");
         text

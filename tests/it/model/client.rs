@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use tidelog::{Cursor, Entry, Keep, Limits, Op, Page, StaleReason, View};
+use tidelog::{Cursor, EntryRef, Keep, Limits, Op, Page, StaleReason, View};
 
 use super::coverage::Seen;
 use super::oracle::{Dataset, Floors, Oracle};
@@ -32,7 +32,7 @@ impl Lim {
     }
 
     /// What an entry counts towards the limit in bytes, at least.
-    pub fn weight(self, entry: &Entry) -> usize {
+    pub fn weight(self, entry: EntryRef<'_>) -> usize {
         entry.entity.len() + if self.payloads { entry.payload_len } else { 0 }
     }
 }
@@ -335,15 +335,16 @@ impl Client {
     fn apply(&mut self, page: &Page, read: &Read, model: &Dataset) {
         for entry in &page.entries {
             if entry.op == Op::Delete {
-                self.state.remove(&entry.entity);
+                self.state.remove(entry.entity);
                 continue;
             }
             if self.whole && model.retention.keep == Keep::Live {
-                let known = read.at_start.contains(&entry.entity);
+                let known = read.at_start.contains(entry.entity);
                 assert!(entry.new || known, "`new` under-reported at key {}", entry.key);
             }
-            let held = Held { key: entry.key.get(), len: entry.payload_len, payload: entry.payload.clone() };
-            self.state.insert(entry.entity.clone(), held);
+            let payload = entry.payload.map(Bytes::copy_from_slice);
+            let held = Held { key: entry.key.get(), len: entry.payload_len, payload };
+            self.state.insert(Bytes::copy_from_slice(entry.entity), held);
         }
     }
 

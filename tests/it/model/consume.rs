@@ -76,8 +76,8 @@ impl Store {
             last = entry.key.get();
             model.rec(last).expect("a committed key").check(entry, true);
             match entry.op {
-                Op::Delete => consumer.state.remove(&entry.entity),
-                _ => consumer.state.insert(entry.entity.clone(), last),
+                Op::Delete => consumer.state.remove(entry.entity),
+                _ => consumer.state.insert(Bytes::copy_from_slice(entry.entity), last),
             };
         }
         let position = page.position.get();

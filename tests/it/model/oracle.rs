@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use tidelog::{Commit, Entry, Keep, Op, Retention};
+use tidelog::{Commit, EntryRef, Keep, Op, Retention};
 
 use super::plan::{Kind, Plan};
 
@@ -39,18 +39,19 @@ impl Rec {
 
     /// Fails unless `entry` is this entry, byte for byte.
     #[track_caller]
-    pub fn check(&self, entry: &Entry, payloads: bool) {
+    pub fn check<'a>(&self, entry: impl Into<EntryRef<'a>>, payloads: bool) {
+        let entry = entry.into();
         assert_eq!(entry.key.get(), self.key, "key");
         if !self.loose_op || entry.op == Op::Delete {
             assert_eq!(entry.op, self.op, "op at key {}", self.key);
         }
         assert_eq!(entry.entity, self.entity, "entity at key {}", self.key);
         assert_eq!(entry.time_ms, self.time_ms, "time at key {}", self.key);
-        assert_eq!(entry.origin, self.origin, "origin at key {}", self.key);
+        assert_eq!(entry.origin, self.origin.as_deref(), "origin at key {}", self.key);
         assert_eq!(entry.last, self.last, "`last` at key {}", self.key);
         assert_eq!(entry.payload_len, self.payload.len(), "payload length at key {}", self.key);
-        let payload = (payloads && self.op != Op::Delete).then_some(&self.payload);
-        assert_eq!(entry.payload.as_ref(), payload, "payload at key {}", self.key);
+        let payload = (payloads && self.op != Op::Delete).then_some(&self.payload[..]);
+        assert_eq!(entry.payload, payload, "payload at key {}", self.key);
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tidelog::{Cursor, Engine, Entry, Limits, Op, Page, Result};
+use tidelog::{Cursor, Engine, Entries, Limits, Op, Page, Result};
 
 /// A client as a front end would write it: it applies what it is given and keeps the cursor.
 #[derive(Debug, Clone)]
@@ -34,12 +34,13 @@ impl Replica {
         }
     }
 
-    pub fn apply(&mut self, entries: &[Entry]) {
+    pub fn apply(&mut self, entries: &Entries) {
         self.received += entries.len();
+        let owned = Bytes::copy_from_slice;
         for entry in entries {
             match entry.op {
-                Op::Delete => self.state.remove(&entry.entity),
-                _ => self.state.insert(entry.entity.clone(), entry.payload.clone().expect("an upsert has a payload")),
+                Op::Delete => self.state.remove(entry.entity),
+                _ => self.state.insert(owned(entry.entity), owned(entry.payload.expect("an upsert has a payload"))),
             };
         }
     }

@@ -64,7 +64,7 @@ impl Tidelog {
         let name = &self.names.datasets[dataset as usize];
         let page = self.engine.changes(name, cursor, limits).expect("a page");
         for entry in &page.entries {
-            hash.entry(entry.key.get(), &entry.entity, entry.payload.as_deref().unwrap_or_default());
+            hash.entry(entry.key.get(), entry.entity, entry.payload.unwrap_or_default());
         }
         (page.next, page.more)
     }

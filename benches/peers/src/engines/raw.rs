@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use super::Engine;
 use crate::workload::{Change, Hash, Names};
@@ -16,7 +16,20 @@ const HEADER: usize = 64;
 pub struct Raw {
     file: File,
     names: Arc<Names>,
-    at: Mutex<(u64, Vec<u8>)>,
+    group: Mutex<Group>,
+    /// Two groups are under way at most: who waits for one of them is not woken for the other.
+    synced: [Condvar; 2],
+}
+
+/// Group commit in its simplest form: whoever finds no sync running writes and syncs what all have brought until then.
+#[derive(Default)]
+struct Group {
+    at: u64,
+    /// Frames of the group that gathers.
+    frames: Vec<u8>,
+    gathers: usize,
+    synced: usize,
+    syncing: bool,
 }
 
 impl Raw {
@@ -25,7 +38,7 @@ impl Raw {
         let file = File::create(dir.join("raw")).expect("a file");
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_BYTES).expect("the disk has room");
         file.sync_all().expect("a sync");
-        Raw { file, names, at: Mutex::new((0, Vec::new())) }
+        Raw { file, names, group: Mutex::new(Group { gathers: 1, ..Group::default() }), synced: Default::default() }
     }
 
     /// Adds a batch's frame to `out`.
@@ -75,11 +88,26 @@ fn varint(out: &mut Vec<u8>, mut value: u32) {
 
 impl Engine for Raw {
     fn append(&self, batch: &[Change], sync: bool) {
-        let mut guard = self.at.lock().expect("no one panicked");
-        let (at, frame) = &mut *guard;
-        frame.clear();
-        self.encode(batch, frame);
-        self.write(at, frame, sync);
+        let mut frame = Vec::with_capacity(320 * batch.len() + HEADER);
+        self.encode(batch, &mut frame);
+        let mut group = self.group.lock().expect("no one panicked");
+        group.frames.extend_from_slice(&frame);
+        let mine = group.gathers;
+        while group.synced < mine {
+            if group.syncing {
+                group = self.synced[mine % 2].wait(group).expect("no one panicked");
+                continue;
+            }
+            let (mut at, frames) = (group.at, std::mem::take(&mut group.frames));
+            (group.syncing, group.gathers) = (true, mine + 1);
+            drop(group);
+            self.write(&mut at, &frames, sync);
+            group = self.group.lock().expect("no one panicked");
+            (group.at, group.synced, group.syncing) = (at, mine, false);
+            self.synced[mine % 2].notify_all();
+            // One of the next group syncs it.
+            self.synced[(mine + 1) % 2].notify_one();
+        }
     }
 
     fn settle(&self) {}

@@ -21,9 +21,10 @@ use utoipa_axum::routes;
 
 use super::changes::{cursor, limits};
 use super::commits;
+use crate::Batch;
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::Asked;
+use crate::server::extract::{Asked, Held};
 use crate::server::follow::Follow;
 use crate::server::gates::WaiterPlace;
 use crate::server::listen::Peer;
@@ -233,17 +234,22 @@ impl Socket {
                 self.subscriptions.end(&dataset);
                 Ok(self.websocket.feed(messages::unsubscribed(&dataset)).await?)
             }
-            Ok(Said::Commit(batch, reference)) => {
-                match batch.and_then(|batch| commits::check(&self.access, &batch).map(|()| batch)) {
-                    Ok(batch) => {
-                        let bytes = text.len() + batch.len() * commits::CHANGE_BYTES;
-                        self.commits.take(batch, reference, bytes);
-                        Ok(())
-                    }
-                    Err(problem) => self.refuse(&problem, None, &reference).await,
+            Ok(Said::Commit(batch, reference)) => match batch.and_then(|batch| self.admit(batch, text.len())) {
+                Ok((batch, held)) => {
+                    self.commits.take(batch, reference, held);
+                    Ok(())
                 }
-            }
+                Err(problem) => self.refuse(&problem, None, &reference).await,
+            },
         }
+    }
+
+    /// Lets a commit in that took so many bytes as text, with the leave to hold what became of it.
+    fn admit(&self, batch: Batch, bytes: usize) -> Result<(Batch, Held), Problem> {
+        commits::check(&self.access, &batch)?;
+        let mut held = Held::default();
+        held.more(&self.app, bytes + batch.len() * commits::CHANGE_BYTES)?;
+        Ok((batch, held))
     }
 
     fn subscribe(&mut self, dataset: Vec<u8>, asked: &Subscribe) -> Result<(), Problem> {

@@ -1,0 +1,111 @@
+//! What sockets take of what there is for all: memory for commits, and places among those who read everything.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tungstenite::Message;
+
+use crate::support::{PATIENCE, Server, Socket};
+
+/// A commit of so many bytes, about.
+fn commit(bytes: usize, reference: usize) -> Value {
+    json!({"commit": {"dataset": "d", "op": "put", "entity": "e", "payload": "x".repeat(bytes)}, "ref": reference})
+}
+
+fn answered(socket: &mut Socket, message: &Value) -> String {
+    socket.say(message);
+    let answer = socket.text();
+    assert_eq!(answer["ref"], message["ref"], "{answer}");
+    match answer["failed"]["problem"]["kind"].as_str() {
+        Some(kind) => kind.to_owned(),
+        None => {
+            assert!(answer["committed"]["last"].is_string(), "{answer}");
+            "committed".to_owned()
+        }
+    }
+}
+
+/// A request of which all but the last byte is sent.
+fn begin_a_body(server: &Server) -> TcpStream {
+    let host = server.url.strip_prefix("http://").unwrap();
+    let mut body = TcpStream::connect(host).unwrap();
+    body.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("PUT /v1/datasets/d/entities/e HTTP/1.1\r\nHost: {host}\r\nContent-Length: 95000\r\n\r\n");
+    body.write_all(head.as_bytes()).unwrap();
+    // One that is refused is not read to its end.
+    let _refused = body.write_all(&[b'1'; 94_999]);
+    body
+}
+
+#[test]
+fn commits_of_a_socket_and_bodies_share_one_room() {
+    let server = Server::start(&["--body-memory", "100000"]);
+    let mut socket = server.socket("/v1/socket", &[]).unwrap();
+    // Many changes become more than the text that they are.
+    let change = json!({"dataset": "d", "op": "put", "entity": "e", "payload": 1});
+    let many = json!({"commit": {"changes": vec![change; 1000]}, "ref": 1});
+    assert!(many.to_string().len() < 60_000);
+    assert_eq!(answered(&mut socket, &many), "busy");
+    assert_eq!(answered(&mut socket, &commit(20_000, 2)), "committed");
+
+    // A body that has come in part takes nearly all of it, once it has come.
+    let begun = Instant::now();
+    let mut body = loop {
+        let body = begin_a_body(&server);
+        std::thread::sleep(Duration::from_millis(20));
+        if answered(&mut socket, &commit(20_000, 3)) == "busy" {
+            break body;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it never takes the room");
+    };
+    body.write_all(b"1").unwrap();
+    let mut status = [0; 12];
+    body.read_exact(&mut status).unwrap();
+    assert_eq!(&status[9..], b"200");
+    let begun = Instant::now();
+    while answered(&mut socket, &commit(20_000, 4)) != "committed" {
+        assert!(begun.elapsed() < PATIENCE, "it never gives the room back");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_many_sockets_commit_at_once_stays_within_the_memory_for_bodies() {
+    const SOCKETS: usize = 32;
+    const EACH: usize = 20;
+    let server = Server::start(&["--body-memory", "2000000"]);
+    let mut sockets: Vec<Socket> = (0..SOCKETS).map(|_| server.socket("/v1/socket", &[]).unwrap()).collect();
+    let (mut committed, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        let working: Vec<_> = sockets
+            .iter_mut()
+            .map(|socket| {
+                scope.spawn(move || {
+                    // 64 MB in all, of which two may be there at once.
+                    let text = commit(100_000, 1).to_string();
+                    (0..EACH).for_each(|_| socket.0.write(Message::text(text.clone())).unwrap());
+                    socket.0.flush().unwrap();
+                    let kinds = (0..EACH).map(|_| {
+                        let answer = socket.text();
+                        answer["failed"]["problem"]["kind"].as_str().unwrap_or("committed").to_owned()
+                    });
+                    kinds.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        for kind in working.into_iter().flat_map(|working| working.join().unwrap()) {
+            match kind.as_str() {
+                "committed" => committed += 1,
+                "busy" => refused += 1,
+                other => panic!("{other}"),
+            }
+        }
+    });
+    eprintln!("{committed} committed, {refused} refused");
+    assert!(committed > 0 && refused > 0, "{committed} committed, {refused} refused");
+    // All of it is given back.
+    let body = "x".repeat(1_900_000);
+    server.request("PUT", "/v1/datasets/d/entities/e", &[], Some(&json!(body))).ok();
+}

@@ -1,10 +1,9 @@
 //! Following one dataset: a page, and then whatever comes. Between pages it holds a name and a cursor.
 
 use axum::body::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::gates::Patience;
+use super::gates::{FullSync, Patience};
 use super::problem::Problem;
 use super::reading::{self, Leave};
 use crate::{Cursor, Engine, Error, Limits, Page, Pending, SyncKey};
@@ -112,15 +111,20 @@ pub fn nothing() -> Page {
 }
 
 impl Written {
+    /// Keeps a full sync's place, too, until it is sent.
+    pub fn hold(mut self, full: Option<FullSync>) -> Written {
+        self.leave.full_sync = full;
+        self
+    }
+
     /// The page, and the leave to be kept until it is sent.
     pub fn into_parts(self) -> (Vec<u8>, Leave) {
         (self.bytes, self.leave)
     }
 
     /// The page as bytes that hold its leave, and a full sync's place, until they are sent or thrown away.
-    pub fn into_bytes(mut self, full: Option<OwnedSemaphorePermit>) -> Bytes {
-        self.leave.full_sync = full;
-        Bytes::from_owner(self)
+    pub fn into_bytes(self, full: Option<FullSync>) -> Bytes {
+        Bytes::from_owner(self.hold(full))
     }
 }
 

@@ -32,6 +32,9 @@ pub enum Patience {
     Endless,
 }
 
+/// A place among those who read from the start, given back when nobody holds it any more.
+pub type FullSync = Arc<OwnedSemaphorePermit>;
+
 /// The unit in which memory is counted.
 const UNIT: usize = 1 << 10;
 
@@ -81,8 +84,8 @@ impl Gates {
     /// # Errors
     ///
     /// `busy`, with a time to come back that differs from client to client.
-    pub fn full_sync(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.full_syncs).try_acquire_owned().map_err(|_| {
+    pub fn full_sync(&self) -> Result<FullSync, Problem> {
+        Arc::clone(&self.full_syncs).try_acquire_owned().map(Arc::new).map_err(|_| {
             Problem::busy("too many clients are reading everything at once; come back later").retry_after(jitter(1, 10))
         })
     }

@@ -3,7 +3,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::gates::{self, Patience};
+use super::gates::{self, FullSync, Patience};
 use super::problem::Problem;
 use crate::{Cursor, Engine, Entry, Limits, Page};
 
@@ -25,7 +25,7 @@ pub struct Leave {
     /// For its memory.
     pub page: OwnedSemaphorePermit,
     /// For a read from the start.
-    pub full_sync: Option<OwnedSemaphorePermit>,
+    pub full_sync: Option<FullSync>,
 }
 
 impl Leave {

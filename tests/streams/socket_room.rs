@@ -109,3 +109,65 @@ fn what_many_sockets_commit_at_once_stays_within_the_memory_for_bodies() {
     let body = "x".repeat(1_900_000);
     server.request("PUT", "/v1/datasets/d/entities/e", &[], Some(&json!(body))).ok();
 }
+
+/// A server where one client may read everything at once, with little in one dataset and 20 MB in another, behind a key.
+fn one_full_sync() -> (Server, String) {
+    let server = Server::start(&["--full-syncs", "1"]);
+    server.write("small", "e", "x");
+    let payload = "x".repeat(200_000);
+    let first = server.write("large", "first", "x");
+    (0..100).for_each(|n| drop(server.write("large", &format!("e{n}"), &payload)));
+    (server, first)
+}
+
+fn subscribe(socket: &mut Socket, dataset: &str, since: &str) {
+    socket.say(&json!({"subscribe": {"dataset": dataset, "since": since}}));
+}
+
+/// The next page: of which dataset, and how many entries.
+fn page(socket: &mut Socket) -> (String, usize) {
+    let message = socket.text();
+    let dataset = message["changes"]["dataset"].as_str().unwrap_or_else(|| panic!("{message}"));
+    (dataset.to_owned(), message["changes"]["entries"].as_array().unwrap().len())
+}
+
+#[test]
+fn a_socket_that_reads_everything_keeps_others_from_it_until_it_has() {
+    let (server, _) = one_full_sync();
+    let mut socket = server.socket("/v1/socket", &[]).unwrap();
+    // Two at once are one client's.
+    subscribe(&mut socket, "small", "start");
+    subscribe(&mut socket, "large", "start");
+    assert_eq!(page(&mut socket), ("small".into(), 1));
+    let mut entries = page(&mut socket).1;
+    server.get("/v1/datasets/small/changes?since=start").problem(503, "busy");
+    while entries < 101 {
+        entries += page(&mut socket).1;
+    }
+    let begun = Instant::now();
+    while server.get("/v1/datasets/small/changes?since=start").status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it keeps its place");
+    }
+}
+
+#[test]
+fn a_socket_with_something_to_send_all_the_time_is_no_full_sync_for_that() {
+    let (server, first) = one_full_sync();
+    let mut socket = server.socket("/v1/socket", &[]).unwrap();
+    subscribe(&mut socket, "large", &first);
+    subscribe(&mut socket, "small", "start");
+    while page(&mut socket).0 != "small" {}
+    // The rest of 20 MB waits for a client that does not read: the socket is busy with it all the time.
+    let small = || server.get("/v1/datasets/small/changes?since=start").status;
+    let begun = Instant::now();
+    while small() != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it keeps its place");
+    }
+    (0..50).for_each(|_| assert_eq!(small(), 200));
+    let mut entries = 0;
+    while entries < 50 {
+        let (dataset, more) = page(&mut socket);
+        assert_eq!(dataset, "large");
+        entries += more;
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
@@ -15,7 +15,7 @@ use super::{maybe, messages};
 use crate::Watch;
 use crate::server::app::App;
 use crate::server::follow::{Follow, Written};
-use crate::server::gates::Patience;
+use crate::server::gates::{FullSync, Patience};
 use crate::server::problem::Problem;
 
 /// Most datasets that a socket may follow.
@@ -40,14 +40,16 @@ pub struct Subscriptions {
     /// A watch for each of the others. One for all of them would have to be made anew, and every dataset be looked at,
     /// whenever one of them changes.
     idle: FuturesUnordered<Abortable<Idle>>,
-    /// The place of a client that reads everything, while one of them begins at the start.
-    full: Option<OwnedSemaphorePermit>,
+    /// The place of a client that reads everything, which those that do share.
+    full: Weak<OwnedSemaphorePermit>,
 }
 
 struct Subscription {
     follow: Follow,
     /// Whether it has said something yet: the first page is sent even if it is empty.
     begun: bool,
+    /// The place, if all of it is read, until the last page of that is sent.
+    full: Option<FullSync>,
     /// Ends its watch.
     idle: Option<AbortHandle>,
 }
@@ -84,15 +86,22 @@ impl Subscriptions {
         if self.by_number.len() >= MAX_SUBSCRIPTIONS {
             return Err(Problem::busy(format!("a socket follows at most {MAX_SUBSCRIPTIONS} datasets")));
         }
-        if follow.is_from_start() && self.full.is_none() {
-            self.full = Some(app.gates.full_sync()?);
-        }
+        let full = if follow.is_from_start() { Some(self.full_sync(app)?) } else { None };
         let number = self.next;
         self.next += 1;
         self.numbers.insert(follow.dataset().into(), number);
-        self.by_number.insert(number, Subscription { follow, begun: false, idle: None });
+        self.by_number.insert(number, Subscription { follow, begun: false, full, idle: None });
         self.due.push_back(number);
         Ok(())
+    }
+
+    fn full_sync(&mut self, app: &App) -> Result<FullSync, Problem> {
+        if let Some(full) = self.full.upgrade() {
+            return Ok(full);
+        }
+        let full = app.gates.full_sync()?;
+        self.full = Arc::downgrade(&full);
+        Ok(full)
     }
 
     /// Ends it; nothing of it comes after. False if there was none.
@@ -138,8 +147,6 @@ impl Subscriptions {
                 Read { number, follow, outcome }
             }));
         }
-        // Nobody reads from the start any more.
-        self.full = None;
         None
     }
 
@@ -164,7 +171,9 @@ impl Subscriptions {
             }
             let said = !page.is_empty || page.more || !subscription.begun;
             subscription.begun = true;
-            Ok(said.then_some(page))
+            // Whoever is up to date follows, and no longer reads everything.
+            let full = if page.more { None } else { subscription.full.take() };
+            Ok(said.then(|| page.hold(full)))
         });
         let dataset: Box<[u8]> = match &noted {
             Ok(_) => Box::default(),

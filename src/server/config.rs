@@ -51,6 +51,9 @@ pub struct Settings {
     /// How much memory bodies, and what they are made into, may take together, in bytes [default: 64 MiB]
     #[arg(long, env = "TIDELOG_BODY_MEMORY", value_name = "BYTES")]
     pub body_memory: Option<usize>,
+    /// How much memory those may take together who wait for changes of many datasets, in bytes [default: 256 MiB]
+    #[arg(long, env = "TIDELOG_WAIT_MEMORY", value_name = "BYTES")]
+    pub wait_memory: Option<usize>,
     /// The largest page of an answer, in bytes [default: 4 MiB]
     #[arg(long, env = "TIDELOG_PAGE_BYTES", value_name = "BYTES")]
     pub page_bytes: Option<usize>,
@@ -117,6 +120,8 @@ pub struct Config {
     pub body_bytes: usize,
     /// All bodies under way together, in bytes.
     pub body_memory: usize,
+    /// All waits for many datasets together, in bytes.
+    pub wait_memory: usize,
     /// The largest page, in bytes.
     pub page_bytes: usize,
     /// All pages under way together, in bytes.
@@ -169,6 +174,7 @@ impl Settings {
             keys: self.keys.or(file.keys).unwrap_or(Keys::Counter),
             body_bytes: number("body-bytes", self.body_bytes.or(file.body_bytes), 16 << 20)?,
             body_memory: number("body-memory", self.body_memory.or(file.body_memory), 64 << 20)?,
+            wait_memory: number("wait-memory", self.wait_memory.or(file.wait_memory), 256 << 20)?,
             page_bytes: number("page-bytes", self.page_bytes.or(file.page_bytes), 4 << 20)?,
             page_memory: number("page-memory", self.page_memory.or(file.page_memory), 64 << 20)?,
             max_wait: seconds("max-wait", self.max_wait.or(file.max_wait), 60.0)?,

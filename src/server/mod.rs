@@ -12,6 +12,7 @@ mod extract;
 mod follow;
 mod gates;
 mod guard;
+mod held;
 mod listen;
 mod pace;
 mod problem;

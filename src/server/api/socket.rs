@@ -24,9 +24,10 @@ use super::commits;
 use crate::Batch;
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::{Asked, Held};
+use crate::server::extract::Asked;
 use crate::server::follow::Follow;
 use crate::server::gates::WaiterPlace;
+use crate::server::held::Held;
 use crate::server::listen::Peer;
 use crate::server::problem::Problem;
 use in_flight::{Ended, InFlight};
@@ -144,7 +145,7 @@ impl Socket {
         Socket {
             access,
             websocket,
-            subscriptions: Subscriptions::default(),
+            subscriptions: Subscriptions::new(),
             commits: InFlight::default(),
             closing: Box::pin(async move { closing.wait().await }),
             beat,
@@ -247,7 +248,7 @@ impl Socket {
     /// Lets a commit in that took so many bytes as text, with the leave to hold what became of it.
     fn admit(&self, batch: Batch, bytes: usize) -> Result<(Batch, Held), Problem> {
         commits::check(&self.access, &batch)?;
-        let mut held = Held::default();
+        let mut held = Held::for_bodies();
         held.more(&self.app, bytes + batch.len() * commits::CHANGE_BYTES)?;
         Ok((batch, held))
     }
@@ -309,7 +310,7 @@ impl Socket {
     /// Sees commits under way through, says why it ends, and lets the client have the last word.
     async fn end(&mut self, code: u16, reason: &'static str) {
         // One of them may wait for room that others could have.
-        self.subscriptions = Subscriptions::default();
+        self.subscriptions = Subscriptions::new();
         let answers = async {
             while !self.commits.is_empty() {
                 let ended = self.commits.next(&self.app).await;

@@ -18,9 +18,10 @@ use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Given, Names};
 use crate::server::follow::nothing;
 use crate::server::gates::Client;
+use crate::server::held::Held;
 use crate::server::problem::Problem;
 use crate::server::reading;
-use crate::server::wait::woken;
+use crate::server::wait::{self, woken};
 use crate::{
     Batch, Cap, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, Retention,
     StaleReason, SyncKey, Watch,
@@ -75,8 +76,8 @@ struct Request {
 enum Outcome {
     /// Something is due: the answer, written.
     Answer(Vec<u8>),
-    /// Nothing is: until this wakes.
-    Nothing(Watch),
+    /// Nothing is: until this wakes, which takes so many bytes meanwhile.
+    Nothing(Watch, usize),
     /// It would read from the start, and may not without leave.
     Full,
 }
@@ -149,12 +150,14 @@ pub async fn sync_group(
                 return Ok(Answer::of(format.content_type(), bytes.into()).hold(leave));
             }
             Outcome::Full => full = Some(app.gates.full_sync()?),
-            Outcome::Nothing(watch) => {
+            Outcome::Nothing(watch, bytes) => {
                 // While it waits it holds neither.
                 drop((leave, full.take()));
                 if waiter.is_none() {
                     waiter = Some(app.gates.waiter(&request.access.client)?);
                 }
+                let mut waits = Held::for_waits();
+                waits.more(&app, bytes)?;
                 if let Some(until) = until {
                     // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
                     woken(&app, watch, until).await;
@@ -332,7 +335,8 @@ impl Request {
             told.push((&asked.dataset, says));
         }
         if !due && !last {
-            return Ok(Outcome::Nothing(engine.watch_held(&watched)?));
+            let bytes = watched.iter().map(|(dataset, _)| wait::watched(dataset)).sum();
+            return Ok(Outcome::Nothing(engine.watch_held(&watched)?, bytes));
         }
         reached.sort_by_key(|reached| reached.member);
         let ack = Ack { moment, reached }.encode(&AckKey::of(engine)?, &self.group, &self.device);

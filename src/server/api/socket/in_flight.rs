@@ -13,7 +13,7 @@ use super::maybe;
 use super::messages::Ref;
 use crate::server::api::commits::IN_PLACE;
 use crate::server::app::App;
-use crate::server::extract::Held;
+use crate::server::held::Held;
 use crate::server::problem::Problem;
 use crate::{Batch, Commit, Durability, Engine, Receipt};
 
@@ -55,7 +55,7 @@ impl Future for Flying {
         Pin::new(&mut self.0.of).poll(cx).map(|outcome| Asked {
             of: outcome.map_err(Problem::from),
             reference: self.0.reference.take(),
-            held: std::mem::take(&mut self.0.held),
+            held: std::mem::replace(&mut self.0.held, Held::for_bodies()),
         })
     }
 }

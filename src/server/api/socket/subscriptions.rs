@@ -16,7 +16,9 @@ use crate::Watch;
 use crate::server::app::App;
 use crate::server::follow::{Follow, Written};
 use crate::server::gates::{FullSync, Patience};
+use crate::server::held::Held;
 use crate::server::problem::Problem;
+use crate::server::wait::watched;
 
 /// Most datasets that a socket may follow.
 pub const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -29,7 +31,6 @@ pub struct Read {
 }
 
 /// The subscriptions of a socket.
-#[derive(Default)]
 pub struct Subscriptions {
     numbers: HashMap<Box<[u8]>, u64>,
     by_number: HashMap<u64, Subscription>,
@@ -42,6 +43,8 @@ pub struct Subscriptions {
     idle: FuturesUnordered<Abortable<Idle>>,
     /// The place of a client that reads everything, which those that do share.
     full: Weak<OwnedSemaphorePermit>,
+    /// For what they all take.
+    held: Held,
 }
 
 struct Subscription {
@@ -76,17 +79,32 @@ impl Drop for Subscription {
 }
 
 impl Subscriptions {
+    /// None yet.
+    pub fn new() -> Subscriptions {
+        Subscriptions {
+            numbers: HashMap::new(),
+            by_number: HashMap::new(),
+            next: 0,
+            due: VecDeque::new(),
+            reading: None,
+            idle: FuturesUnordered::new(),
+            full: Weak::new(),
+            held: Held::for_waits(),
+        }
+    }
+
     /// Begins to follow a dataset, in place of what was followed of it before.
     ///
     /// # Errors
     ///
-    /// `busy` if there are too many, or too many clients read from the start.
+    /// `busy` if there are too many, or too many clients read from the start, or there is no memory for more.
     pub fn begin(&mut self, app: &App, follow: Follow) -> Result<(), Problem> {
         self.end(follow.dataset());
         if self.by_number.len() >= MAX_SUBSCRIPTIONS {
             return Err(Problem::busy(format!("a socket follows at most {MAX_SUBSCRIPTIONS} datasets")));
         }
         let full = if follow.is_from_start() { Some(self.full_sync(app)?) } else { None };
+        self.held.more(app, watched(follow.dataset()))?;
         let number = self.next;
         self.next += 1;
         self.numbers.insert(follow.dataset().into(), number);
@@ -107,7 +125,11 @@ impl Subscriptions {
     /// Ends it; nothing of it comes after. False if there was none.
     pub fn end(&mut self, dataset: &[u8]) -> bool {
         let number = self.numbers.remove(dataset);
-        number.is_some_and(|number| self.by_number.remove(&number).is_some())
+        let ended = number.is_some_and(|number| self.by_number.remove(&number).is_some());
+        if ended {
+            self.held.less(watched(dataset));
+        }
+        ended
     }
 
     /// The datasets that are followed.

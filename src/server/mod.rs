@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod app;
+mod arriving;
 mod auth;
 mod closing;
 mod config;

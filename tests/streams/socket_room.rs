@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{PATIENCE, Server, Socket};
+use crate::support::{Heard, PATIENCE, Server, Socket};
 
 /// A commit of so many bytes, about.
 fn commit(bytes: usize, reference: usize) -> Value {
@@ -108,6 +109,58 @@ fn what_many_sockets_commit_at_once_stays_within_the_memory_for_bodies() {
     // All of it is given back.
     let body = "x".repeat(1_900_000);
     server.request("PUT", "/v1/datasets/d/entities/e", &[], Some(&json!(body))).ok();
+}
+
+/// Begins a message of 1,000,000 bytes, and sends 900,000 of them.
+fn begin_a_message(socket: &mut Socket) {
+    let stream = socket.0.get_mut();
+    let mut frame = vec![0x81, 0xff];
+    frame.extend_from_slice(&1_000_000_u64.to_be_bytes());
+    // A mask that changes nothing.
+    frame.extend_from_slice(&[0; 4]);
+    frame.resize(frame.len() + 900_000, b' ');
+    // A server that refuses does not read to the end.
+    let _refused = stream.write_all(&frame);
+}
+
+#[test]
+fn messages_that_are_under_way_take_no_more_memory_than_there_is() {
+    let server = Server::start(&["--wait-memory", "8000000"]);
+    let mut small = server.socket("/v1/socket", &[]).unwrap();
+    assert_eq!(answered(&mut small, &commit(1000, 1)), "committed");
+    let (_, before) = server.memory();
+    let mut sockets: Vec<Socket> = (0..100).map(|_| server.socket("/v1/socket", &[]).unwrap()).collect();
+    sockets.iter_mut().for_each(begin_a_message);
+    let mut ended = 0;
+    for socket in &mut sockets {
+        socket.0.get_ref().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        match socket.0.read() {
+            Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(Message::Close(frame)) => {
+                assert_eq!(frame.unwrap().code, CloseCode::Again);
+                ended += 1;
+            }
+            // What it did not read any more makes a reset of the end.
+            Err(_) => ended += 1,
+            Ok(other) => panic!("{other}"),
+        }
+    }
+    let (_, after) = server.memory();
+    eprintln!("{ended} ended; {} KB before, {} KB after", before >> 10, after >> 10);
+    assert!((80..100).contains(&ended), "{ended} of 100 were ended");
+    assert!(after < before + (40 << 20), "{before} {after}");
+    // Who needs little is served meanwhile, and what the others had can be had again.
+    assert_eq!(answered(&mut small, &commit(1000, 2)), "committed");
+    drop(sockets);
+    let begun = Instant::now();
+    loop {
+        let mut socket = server.socket("/v1/socket", &[]).unwrap();
+        let _refused = socket.0.send(Message::text(commit(900_000, 3).to_string()));
+        match socket.hear() {
+            Heard::Text(answer) => break assert!(answer["committed"].is_object(), "{answer}"),
+            _ => assert!(begun.elapsed() < PATIENCE, "there is never room again"),
+        }
+    }
 }
 
 /// A server where one client may read everything at once, with little in one dataset and 20 MB in another, behind a key.

@@ -23,6 +23,7 @@ use super::changes::{cursor, limits};
 use super::commits;
 use crate::Batch;
 use crate::server::app::{App, Shared};
+use crate::server::arriving::{Arriving, NO_ROOM};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::Asked;
 use crate::server::follow::Follow;
@@ -41,6 +42,8 @@ const READ_BYTES: usize = 4 << 10;
 const WRITE_BYTES: usize = 16 << 10;
 /// How many things are looked after before what is gathered is written.
 const AT_ONCE: usize = 64;
+/// What a sign of life takes besides what it says: its head and its mask.
+const SIGN_BYTES: usize = 6;
 /// How long commits under way, and then the client, may take when the socket ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -90,10 +93,11 @@ async fn socket(
     let most = app.config.body_bytes.min(MAX_MESSAGE_BYTES);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);
     let upgrade = upgrade.read_buffer_size(READ_BYTES).write_buffer_size(WRITE_BYTES);
-    // Its place among the connections, kept to its end.
-    let slot = peer.map(|Extension(peer)| peer.slot);
+    // Its place among the connections is kept to its end.
+    let Some(Extension(Peer { slot, arriving, .. })) = peer else { return Err(Problem::internal("no connection")) };
+    arriving.begin(&app);
     Ok(upgrade.on_upgrade(async move |websocket| {
-        Socket::new(app.0, access, place, websocket).serve().await;
+        Socket::new(app.0, access, place, websocket, arriving).serve().await;
         drop(slot);
     }))
 }
@@ -106,6 +110,7 @@ struct Socket {
     app: Arc<App>,
     access: Access,
     websocket: WebSocket,
+    arriving: Arc<Arriving>,
     subscriptions: Subscriptions,
     commits: InFlight,
     closing: BoxFuture<'static, ()>,
@@ -138,13 +143,14 @@ impl From<axum::Error> for End {
 }
 
 impl Socket {
-    fn new(app: Arc<App>, access: Access, place: WaiterPlace, websocket: WebSocket) -> Socket {
+    fn new(app: Arc<App>, access: Access, place: WaiterPlace, websocket: WebSocket, arriving: Arc<Arriving>) -> Socket {
         let closing = app.closing.clone();
         let mut beat = tokio::time::interval_at(Instant::now() + app.config.heartbeat, app.config.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Socket {
             access,
             websocket,
+            arriving,
             subscriptions: Subscriptions::new(),
             commits: InFlight::default(),
             closing: Box::pin(async move { closing.wait().await }),
@@ -210,6 +216,11 @@ impl Socket {
             Event::Heard(Some(Err(error))) => Err(wrong(&error)),
             Event::Heard(Some(Ok(message))) => {
                 self.heard = Instant::now();
+                self.arriving.taken(match &message {
+                    Message::Text(_) | Message::Binary(_) => usize::MAX,
+                    Message::Ping(bytes) | Message::Pong(bytes) => SIGN_BYTES + bytes.len(),
+                    Message::Close(_) => 0,
+                });
                 match message {
                     Message::Text(text) => self.said(&text).await,
                     Message::Binary(_) => self.refuse(&Problem::invalid("messages are text"), None, &None).await,
@@ -335,6 +346,7 @@ impl Socket {
 fn wrong(error: &axum::Error) -> End {
     let text = error.to_string();
     match text {
+        _ if text.contains(NO_ROOM) => End::Told(close_code::AGAIN, NO_ROOM),
         _ if text.contains("too long") || text.contains("Space limit") => {
             End::Told(close_code::SIZE, "a message is larger than this server takes")
         }

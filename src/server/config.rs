@@ -45,6 +45,14 @@ pub struct Settings {
     /// How a new store gives out keys: counter or timestamp [default: counter]
     #[arg(long, env = "TIDELOG_KEYS", value_name = "KEYS")]
     pub keys: Option<Keys>,
+    /// How long what was committed is safe from retention, for readers under way, in seconds [default: 900]
+    #[arg(long, env = "TIDELOG_GRACE", value_name = "SECONDS")]
+    pub grace: Option<f64>,
+    /// How much history of a dataset is kept for its consumers beyond its own bounds, in bytes [default: 1 GiB]
+    ///
+    /// A consumer that is further behind is told that it is, and begins again.
+    #[arg(long, env = "TIDELOG_CONSUMER_BYTES", value_name = "BYTES")]
+    pub consumer_bytes: Option<usize>,
     /// The largest body of a request, in bytes [default: 16 MiB]
     #[arg(long, env = "TIDELOG_BODY_BYTES", value_name = "BYTES")]
     pub body_bytes: Option<usize>,
@@ -116,6 +124,10 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// How a new store gives out keys.
     pub keys: Keys,
+    /// How long what was committed is safe from retention.
+    pub grace: Duration,
+    /// How much history of a dataset is kept for its consumers, in bytes.
+    pub consumer_bytes: usize,
     /// The largest body, in bytes.
     pub body_bytes: usize,
     /// All bodies under way together, in bytes.
@@ -172,6 +184,8 @@ impl Settings {
             tls,
             cors_origins: self.cors_origin.or(file.cors_origin).unwrap_or_default(),
             keys: self.keys.or(file.keys).unwrap_or(Keys::Counter),
+            grace: seconds("grace", self.grace.or(file.grace), 900.0)?,
+            consumer_bytes: number("consumer-bytes", self.consumer_bytes.or(file.consumer_bytes), 1 << 30)?,
             body_bytes: number("body-bytes", self.body_bytes.or(file.body_bytes), 16 << 20)?,
             body_memory: number("body-memory", self.body_memory.or(file.body_memory), 64 << 20)?,
             wait_memory: number("wait-memory", self.wait_memory.or(file.wait_memory), 256 << 20)?,

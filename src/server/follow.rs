@@ -17,8 +17,6 @@ pub struct Follow {
     dataset: Box<[u8]>,
     cursor: Cursor,
     limits: Limits,
-    /// The bytes that a page may hold.
-    bytes: usize,
     /// The dataset's head when it was last read: there is something to read once it has moved.
     head: SyncKey,
 }
@@ -44,9 +42,9 @@ struct Got {
 }
 
 impl Follow {
-    /// Follows `dataset` from `cursor`, by pages of at most `bytes`, which the limits say too.
-    pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits, bytes: usize) -> Follow {
-        Follow { dataset: dataset.into(), cursor, limits: limits.bytes(bytes), bytes, head: SyncKey::ZERO }
+    /// Follows `dataset` from `cursor`, by pages within these limits.
+    pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits) -> Follow {
+        Follow { dataset: dataset.into(), cursor, limits, head: SyncKey::ZERO }
     }
 
     /// The dataset.
@@ -73,10 +71,7 @@ impl Follow {
     pub async fn read(&mut self, app: &App, patience: Patience, write: Write) -> Result<Written, Problem> {
         // What has just come is in memory.
         let at_once = |engine: &Engine| {
-            let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits, self.bytes)?;
-            if read.as_ref().is_ok_and(|page| page.more) {
-                return None;
-            }
+            let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits)?;
             Some(self.written(read, write))
         };
         let follow = self.clone();
@@ -84,7 +79,7 @@ impl Follow {
             follow.written(engine.changes(&follow.dataset, &follow.cursor, follow.limits), write)
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
-        let (read, leave) = reading::read_soon(patience, app, self.bytes, at_once, whole, weigh).await?;
+        let (read, leave) = reading::read_soon(patience, app, self.limits.max_bytes(), at_once, whole, weigh).await?;
         let Got { bytes, more, is_empty, next, head } = read??;
         (self.cursor, self.head) = (next, head);
         Ok(Written { bytes, leave, more, is_empty })

@@ -266,9 +266,8 @@ impl Socket {
 
     fn subscribe(&mut self, dataset: Vec<u8>, asked: &Subscribe) -> Result<(), Problem> {
         self.access.check(Scope::Read, &dataset)?;
-        let bytes = PAGE_BYTES.min(self.app.config.page_bytes);
-        let limits = limits(&self.app, asked.limit, Some(bytes), asked.view, asked.payloads)?;
-        let follow = Follow::new(dataset, cursor(asked.since.as_deref())?, limits, bytes);
+        let limits = limits(&self.app, asked.limit, Some(PAGE_BYTES), asked.view, asked.payloads)?;
+        let follow = Follow::new(dataset, cursor(asked.since.as_deref())?, limits);
         self.subscriptions.begin(&self.app, follow)
     }
 

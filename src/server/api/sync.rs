@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::{ChangesBody, ViewName, limits, page_bytes, position, until};
+use super::changes::{ChangesBody, ViewName, limits, position, until};
 use super::schemas::many;
 use crate::json::{self, DatasetBody};
 use crate::server::answer::{Answer, Format};
@@ -163,7 +163,7 @@ async fn sync(
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let reads = Arc::clone(&round);
         let work = move |engine: &Engine| reads.lock().read(engine, last);
-        let (read, mut leave) = reading::read(&app, page_bytes(&app, asked.bytes), work, weigh).await?;
+        let (read, mut leave) = reading::read(&app, limits.max_bytes(), work, weigh).await?;
         if let Some(bytes) = read? {
             leave.full_sync = full;
             return Ok(Answer::of(format.content_type(), bytes?.into()).hold(leave));

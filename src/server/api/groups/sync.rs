@@ -10,7 +10,7 @@ use super::members::{Members, check_name, kept_in};
 use super::position::Position;
 use super::{TRIES, no_group};
 use crate::server::answer::{Answer, Format};
-use crate::server::api::changes::{ChangesBody, limits, page_bytes, until};
+use crate::server::api::changes::{ChangesBody, limits, until};
 use crate::server::api::schemas::many;
 use crate::server::api::sync::Part;
 use crate::server::app::{App, Shared};
@@ -143,7 +143,7 @@ pub async fn sync_group(
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let (reads, may_be_full) = (request.clone(), full.is_some());
         let work = move |engine: &Engine| Ok(reads.read(engine, may_be_full, last));
-        let (read, mut leave) = reading::read(&app, page_bytes(&app, asked.bytes), work, weigh).await?;
+        let (read, mut leave) = reading::read(&app, limits.max_bytes(), work, weigh).await?;
         match read?? {
             Outcome::Answer(bytes) => {
                 leave.full_sync = full;

@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::maybe;
 use super::messages::Ref;
-use crate::server::api::commits::IN_PLACE;
+use crate::server::api::commits::is_quick;
 use crate::server::app::App;
 use crate::server::held::Held;
 use crate::server::problem::Problem;
@@ -86,7 +86,7 @@ impl InFlight {
             }
             if self.handing_in.is_none() && !self.waiting.is_empty() {
                 let waiting = std::mem::take(&mut self.waiting);
-                if waiting.iter().map(|asked| asked.of.len()).sum::<usize>() <= IN_PLACE {
+                if is_quick(&app.engine, waiting.iter().map(|asked| asked.of.len()).sum()) {
                     self.handed_in(hand_in(&app.engine, waiting));
                     continue;
                 }

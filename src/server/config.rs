@@ -250,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_has_every_setting_and_shows_the_defaults() {
+        let example = include_str!("../../examples/serve/tidelog.toml");
+        let setting = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let lines = example.lines().map(|line| line.strip_prefix("# ").filter(|rest| setting(rest)).unwrap_or(line));
+        let all: Settings = toml::from_str(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+        let written = format!("{all:?}");
+        assert_eq!(written.matches("None").count(), 1, "all but the file itself: {written}");
+        assert_eq!((all.memory, all.listen), (Some(256 << 20), "127.0.0.1:7171".parse().ok()));
+        let shown = Settings { data: None, memory: None, tokens: None, tls_cert: None, tls_key: None, ..all };
+        let shown = Settings { cors_origin: None, ..shown }.resolve().unwrap();
+        assert_eq!(format!("{shown:?}"), format!("{:?}", Settings::default().resolve().unwrap()));
+    }
+
+    #[test]
     fn others_are_not_let_in_without_tokens() {
         let listen = Some(SocketAddr::from(([0, 0, 0, 0], 7171)));
         let error = Settings { listen, ..Settings::default() }.resolve().unwrap_err();

@@ -13,6 +13,7 @@ mod groups;
 mod history;
 mod idempotency;
 mod limits;
+mod logs;
 mod long_poll;
 mod memory;
 mod names;

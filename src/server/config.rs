@@ -264,6 +264,22 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_has_one_name_as_a_flag_in_the_environment_and_in_the_file() {
+        let command = Settings::augment_args(clap::Command::new("serve"));
+        let example = include_str!("../../examples/serve/tidelog.toml");
+        for arg in command.get_arguments().filter(|arg| arg.get_id() != "config") {
+            let name = arg.get_long().unwrap();
+            let variable = format!("TIDELOG_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(&*variable), "{name}");
+            assert!(
+                example.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))),
+                "{name}"
+            );
+        }
+        assert!(command.get_arguments().count() > 15);
+    }
+
+    #[test]
     fn others_are_not_let_in_without_tokens() {
         let listen = Some(SocketAddr::from(([0, 0, 0, 0], 7171)));
         let error = Settings { listen, ..Settings::default() }.resolve().unwrap_err();

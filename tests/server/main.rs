@@ -5,6 +5,7 @@ mod bodies;
 mod cbor;
 mod commits;
 mod consumers;
+mod cors;
 mod crowds;
 mod datasets;
 mod etags;

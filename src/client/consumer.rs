@@ -12,6 +12,16 @@ use super::transport::{Call, Client};
 use super::wire::{Digits, PageWire, needed, text_or_base64};
 use crate::{Consumer, Limits, Page, SyncKey};
 
+/// One page of consumers, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerPage {
+    /// The consumers.
+    pub consumers: Vec<Consumer>,
+    /// Where the next page begins; none if this is the last one.
+    pub after: Option<String>,
+}
+
 impl Client {
     /// The next page behind what the consumer acknowledged; what was fetched and not acknowledged comes again. If nothing
     /// is due, waits for it for so long. The first fetch makes the consumer, and what comes after it is kept for it.
@@ -40,15 +50,18 @@ impl Client {
         Ok(SyncKey::new(self.call(&call)?.json::<AckWire>()?.key.0))
     }
 
-    /// The first `limit` consumers, in the order of their names.
+    /// The consumers of datasets that the client may read, in the order of their names, `limit` of them: the first ones,
+    /// or those behind an earlier page's `after`.
     ///
     /// # Errors
     ///
     /// Those of any call.
-    pub fn consumers(&self, limit: usize) -> Result<Vec<Consumer>> {
-        let query = Query::of(path(&[b"consumers"])?).add("limit", limit.to_string());
+    pub fn consumers(&self, after: Option<&str>, limit: usize) -> Result<ConsumerPage> {
+        let query = Query::of(path(&[b"consumers"])?).add("limit", limit.to_string()).maybe("after", after);
         let answer = self.call(&Call::get(query.text()))?;
-        answer.json::<ConsumersWire>()?.consumers.into_iter().map(ConsumerWire::consumer).collect()
+        let wire: ConsumersWire = answer.json()?;
+        let consumers: Result<Vec<_>> = wire.consumers.into_iter().map(ConsumerWire::consumer).collect();
+        Ok(ConsumerPage { consumers: consumers?, after: wire.page.after })
     }
 
     /// Forgets a consumer, and keeps nothing for it. False if there was none.
@@ -93,6 +106,12 @@ struct AckWire {
 #[derive(Deserialize)]
 struct ConsumersWire {
     consumers: Vec<ConsumerWire>,
+    page: PlaceWire,
+}
+
+#[derive(Deserialize)]
+struct PlaceWire {
+    after: Option<String>,
 }
 
 #[derive(Deserialize)]

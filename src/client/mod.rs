@@ -51,6 +51,7 @@ mod wire;
 mod write;
 
 pub use builder::Builder;
+pub use consumer::ConsumerPage;
 pub use error::{Error, LocalError, Result};
 pub use group::{GroupPage, GroupSync};
 pub use local::{Local, Memory};

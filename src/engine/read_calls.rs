@@ -26,7 +26,7 @@ impl Engine {
 
     /// Whether a read from `cursor` finds every entry in memory: what was committed lately is. Such a read looks up a few
     /// small rows of the index at most, as [`Engine::submit`] does, so an asynchronous server may do it in place, where
-    /// it should not read the disk.
+    /// it should not read the disk. No while the index store is not [at hand](Engine::is_at_hand).
     ///
     /// # Errors
     ///
@@ -34,12 +34,22 @@ impl Engine {
     pub fn in_memory(&self, cursor: &Cursor) -> Result<bool> {
         let core = self.core()?;
         Ok(match cursor.0 {
-            Kind::Head => true,
+            Kind::Head => core.index.is_at_hand(),
             Kind::After(position) | Kind::Exact(Exact { position, .. }) => {
-                position >= core.tails.pin().base().saturating_sub(1)
+                position >= core.tails.pin().base().saturating_sub(1) && core.index.is_at_hand()
             }
             Kind::Oldest | Kind::SinceTime(_) => false,
         })
+    }
+
+    /// Whether the index store can be reached at once. While it is opened anew, after a full disk, whoever reads, watches or
+    /// commits waits for that: an asynchronous server has another thread do it then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub fn is_at_hand(&self) -> Result<bool> {
+        Ok(self.core()?.index.is_at_hand())
     }
 
     /// What changed in many datasets, as of one moment and under one budget, beginning with the request's index

@@ -169,6 +169,22 @@ fn a_first_fetch_holds_no_store_while_it_is_registered() {
 }
 
 #[test]
+fn nothing_is_read_in_place_while_the_index_store_is_opened_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path().join("store"), Options::default()).unwrap();
+    let mut batch = Batch::new();
+    batch.put("d", "e", "x");
+    engine.append(batch).unwrap();
+    let in_place = || [Cursor::START, Cursor::head()].map(|cursor| engine.in_memory(&cursor).unwrap());
+    assert!(engine.is_at_hand().unwrap() && in_place() == [true, true]);
+    let core = engine.core().unwrap();
+    let reopening = core.index.keep_away();
+    assert!(!engine.is_at_hand().unwrap() && in_place() == [false, false]);
+    drop(reopening);
+    assert!(engine.is_at_hand().unwrap() && in_place() == [true, true]);
+}
+
+#[test]
 fn a_commit_that_cannot_be_read_is_named_by_file_and_offset() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("store");

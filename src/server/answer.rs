@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::gates;
+use super::gates::{self, FullSync};
 use super::problem::Problem;
 use super::reading::Leave;
 
@@ -118,7 +118,8 @@ impl<S: Sync> FromRequestParts<S> for Format {
 pub struct Answer {
     content_type: &'static str,
     bytes: Bytes,
-    held: Vec<OwnedSemaphorePermit>,
+    /// Until it is sent.
+    held: Option<(OwnedSemaphorePermit, Option<FullSync>)>,
 }
 
 impl Answer {
@@ -144,13 +145,12 @@ impl Answer {
 
     /// These bytes as they are.
     pub fn of(content_type: &'static str, bytes: Bytes) -> Answer {
-        Answer { content_type, bytes, held: Vec::new() }
+        Answer { content_type, bytes, held: None }
     }
 
     /// Keeps what of this leave the answer needs.
     pub fn hold(mut self, leave: Leave) -> Answer {
-        self.held.push(gates::fit(leave.page, self.bytes.len()));
-        self.held.extend(leave.full_sync);
+        self.held = Some((gates::fit(leave.page, self.bytes.len()), leave.full_sync));
         self
     }
 }
@@ -165,7 +165,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let content_type = HeaderValue::from_static(self.content_type);
         // The bytes hold the leave, not the body: hyper lets go of a body as soon as it has its last bytes, sent or not.
-        let bytes = if self.held.is_empty() { self.bytes } else { Bytes::from_owner(self) };
+        let bytes = if self.held.is_none() { self.bytes } else { Bytes::from_owner(self) };
         ([(header::CONTENT_TYPE, content_type)], Body::from(bytes)).into_response()
     }
 }

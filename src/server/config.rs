@@ -45,12 +45,23 @@ pub struct Settings {
     /// How a new store gives out keys: counter or timestamp [default: counter]
     #[arg(long, env = "TIDELOG_KEYS", value_name = "KEYS")]
     pub keys: Option<Keys>,
+    /// How long what was committed is safe from retention, for readers under way, in seconds [default: 900]
+    #[arg(long, env = "TIDELOG_GRACE", value_name = "SECONDS")]
+    pub grace: Option<f64>,
+    /// How much history of a dataset is kept for its consumers beyond its own bounds, in bytes [default: 1 GiB]
+    ///
+    /// A consumer that is further behind is told that it is, and begins again.
+    #[arg(long, env = "TIDELOG_CONSUMER_BYTES", value_name = "BYTES")]
+    pub consumer_bytes: Option<usize>,
     /// The largest body of a request, in bytes [default: 16 MiB]
     #[arg(long, env = "TIDELOG_BODY_BYTES", value_name = "BYTES")]
     pub body_bytes: Option<usize>,
     /// How much memory bodies, and what they are made into, may take together, in bytes [default: 64 MiB]
     #[arg(long, env = "TIDELOG_BODY_MEMORY", value_name = "BYTES")]
     pub body_memory: Option<usize>,
+    /// How much memory those may take together who wait for changes of many datasets, in bytes [default: 256 MiB]
+    #[arg(long, env = "TIDELOG_WAIT_MEMORY", value_name = "BYTES")]
+    pub wait_memory: Option<usize>,
     /// The largest page of an answer, in bytes [default: 4 MiB]
     #[arg(long, env = "TIDELOG_PAGE_BYTES", value_name = "BYTES")]
     pub page_bytes: Option<usize>,
@@ -113,10 +124,16 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// How a new store gives out keys.
     pub keys: Keys,
+    /// How long what was committed is safe from retention.
+    pub grace: Duration,
+    /// How much history of a dataset is kept for its consumers, in bytes.
+    pub consumer_bytes: usize,
     /// The largest body, in bytes.
     pub body_bytes: usize,
     /// All bodies under way together, in bytes.
     pub body_memory: usize,
+    /// All waits for many datasets together, in bytes.
+    pub wait_memory: usize,
     /// The largest page, in bytes.
     pub page_bytes: usize,
     /// All pages under way together, in bytes.
@@ -167,8 +184,11 @@ impl Settings {
             tls,
             cors_origins: self.cors_origin.or(file.cors_origin).unwrap_or_default(),
             keys: self.keys.or(file.keys).unwrap_or(Keys::Counter),
+            grace: seconds("grace", self.grace.or(file.grace), 900.0)?,
+            consumer_bytes: number("consumer-bytes", self.consumer_bytes.or(file.consumer_bytes), 1 << 30)?,
             body_bytes: number("body-bytes", self.body_bytes.or(file.body_bytes), 16 << 20)?,
             body_memory: number("body-memory", self.body_memory.or(file.body_memory), 64 << 20)?,
+            wait_memory: number("wait-memory", self.wait_memory.or(file.wait_memory), 256 << 20)?,
             page_bytes: number("page-bytes", self.page_bytes.or(file.page_bytes), 4 << 20)?,
             page_memory: number("page-memory", self.page_memory.or(file.page_memory), 64 << 20)?,
             max_wait: seconds("max-wait", self.max_wait.or(file.max_wait), 60.0)?,
@@ -227,6 +247,36 @@ mod tests {
         std::fs::write(&file, "page_bites = 1000\n").unwrap();
         let error = Settings { config: Some(file), ..Settings::default() }.resolve().unwrap_err();
         assert!(error.to_string().contains("page_bites"), "{error}");
+    }
+
+    #[test]
+    fn the_example_has_every_setting_and_shows_the_defaults() {
+        let example = include_str!("../../examples/serve/tidelog.toml");
+        let setting = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+        let lines = example.lines().map(|line| line.strip_prefix("# ").filter(|rest| setting(rest)).unwrap_or(line));
+        let all: Settings = toml::from_str(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+        let written = format!("{all:?}");
+        assert_eq!(written.matches("None").count(), 1, "all but the file itself: {written}");
+        assert_eq!((all.memory, all.listen), (Some(256 << 20), "127.0.0.1:7171".parse().ok()));
+        let shown = Settings { data: None, memory: None, tokens: None, tls_cert: None, tls_key: None, ..all };
+        let shown = Settings { cors_origin: None, ..shown }.resolve().unwrap();
+        assert_eq!(format!("{shown:?}"), format!("{:?}", Settings::default().resolve().unwrap()));
+    }
+
+    #[test]
+    fn a_setting_has_one_name_as_a_flag_in_the_environment_and_in_the_file() {
+        let command = Settings::augment_args(clap::Command::new("serve"));
+        let example = include_str!("../../examples/serve/tidelog.toml");
+        for arg in command.get_arguments().filter(|arg| arg.get_id() != "config") {
+            let name = arg.get_long().unwrap();
+            let variable = format!("TIDELOG_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(&*variable), "{name}");
+            assert!(
+                example.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))),
+                "{name}"
+            );
+        }
+        assert!(command.get_arguments().count() > 15);
     }
 
     #[test]

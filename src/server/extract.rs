@@ -15,11 +15,11 @@ use http_body_util::BodyExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Format;
 use super::app::App;
+use super::held::Held;
 use super::pace::LEAST_RATE;
 use super::problem::Problem;
 use crate::json;
@@ -152,31 +152,6 @@ pub struct Whole {
     pub held: Held,
 }
 
-/// The leave to hold a body in memory, or what was made of it.
-#[derive(Debug, Default)]
-pub struct Held {
-    bytes: usize,
-    leave: Option<OwnedSemaphorePermit>,
-}
-
-impl Held {
-    /// Leave for so many bytes more.
-    ///
-    /// # Errors
-    ///
-    /// `busy`.
-    pub fn more(&mut self, app: &App, bytes: usize) -> Result<(), Problem> {
-        app.gates.body(self.bytes + bytes, &mut self.leave)?;
-        self.bytes += bytes;
-        Ok(())
-    }
-
-    /// For how many bytes it is.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
 /// The whole body, within the server's limits. Its size is counted as it comes, and as it is after decompression.
 ///
 /// # Errors
@@ -194,7 +169,7 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
         .header(header::ACCEPT_ENCODING, "gzip, zstd"));
     }
     let mut body = request.into_body();
-    let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), Held::default());
+    let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), Held::for_bodies());
     let (began, patience) = (Instant::now(), app.config.patience);
     loop {
         // Byte by byte it would never end, each of them being in time. A pause may be as long as the server's patience.

@@ -1,10 +1,9 @@
 //! Following one dataset: a page, and then whatever comes. Between pages it holds a name and a cursor.
 
 use axum::body::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::gates::Patience;
+use super::gates::{FullSync, Patience};
 use super::problem::Problem;
 use super::reading::{self, Leave};
 use crate::{Cursor, Engine, Error, Limits, Page, Pending, SyncKey};
@@ -18,8 +17,6 @@ pub struct Follow {
     dataset: Box<[u8]>,
     cursor: Cursor,
     limits: Limits,
-    /// The bytes that a page may hold.
-    bytes: usize,
     /// The dataset's head when it was last read: there is something to read once it has moved.
     head: SyncKey,
 }
@@ -45,9 +42,9 @@ struct Got {
 }
 
 impl Follow {
-    /// Follows `dataset` from `cursor`, by pages of at most `bytes`, which the limits say too.
-    pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits, bytes: usize) -> Follow {
-        Follow { dataset: dataset.into(), cursor, limits: limits.bytes(bytes), bytes, head: SyncKey::ZERO }
+    /// Follows `dataset` from `cursor`, by pages within these limits.
+    pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits) -> Follow {
+        Follow { dataset: dataset.into(), cursor, limits, head: SyncKey::ZERO }
     }
 
     /// The dataset.
@@ -74,10 +71,7 @@ impl Follow {
     pub async fn read(&mut self, app: &App, patience: Patience, write: Write) -> Result<Written, Problem> {
         // What has just come is in memory.
         let at_once = |engine: &Engine| {
-            let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits, self.bytes)?;
-            if read.as_ref().is_ok_and(|page| page.more) {
-                return None;
-            }
+            let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits)?;
             Some(self.written(read, write))
         };
         let follow = self.clone();
@@ -85,7 +79,7 @@ impl Follow {
             follow.written(engine.changes(&follow.dataset, &follow.cursor, follow.limits), write)
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
-        let (read, leave) = reading::read_soon(patience, app, self.bytes, at_once, whole, weigh).await?;
+        let (read, leave) = reading::read_soon(patience, app, self.limits.max_bytes(), at_once, whole, weigh).await?;
         let Got { bytes, more, is_empty, next, head } = read??;
         (self.cursor, self.head) = (next, head);
         Ok(Written { bytes, leave, more, is_empty })
@@ -112,15 +106,20 @@ pub fn nothing() -> Page {
 }
 
 impl Written {
+    /// Keeps a full sync's place, too, until it is sent.
+    pub fn hold(mut self, full: Option<FullSync>) -> Written {
+        self.leave.full_sync = full;
+        self
+    }
+
     /// The page, and the leave to be kept until it is sent.
     pub fn into_parts(self) -> (Vec<u8>, Leave) {
         (self.bytes, self.leave)
     }
 
     /// The page as bytes that hold its leave, and a full sync's place, until they are sent or thrown away.
-    pub fn into_bytes(mut self, full: Option<OwnedSemaphorePermit>) -> Bytes {
-        self.leave.full_sync = full;
-        Bytes::from_owner(self)
+    pub fn into_bytes(self, full: Option<FullSync>) -> Bytes {
+        Bytes::from_owner(self.hold(full))
     }
 }
 

@@ -32,6 +32,18 @@ pub enum Patience {
     Endless,
 }
 
+/// A place among those who read from the start, given back when nobody holds it any more.
+pub type FullSync = Arc<OwnedSemaphorePermit>;
+
+/// What memory is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Bodies, and what they are made into.
+    Bodies,
+    /// What those hold who wait for changes: so long as they do, it must not be lacking for bodies.
+    Waits,
+}
+
 /// The unit in which memory is counted.
 const UNIT: usize = 1 << 10;
 
@@ -43,6 +55,7 @@ pub struct Gates {
     most_page_units: usize,
     patience: Duration,
     bodies: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
     waiters: Arc<Waiters>,
     closing: Closing,
 }
@@ -71,6 +84,7 @@ impl Gates {
             most_page_units,
             patience: config.patience,
             bodies: Arc::new(Semaphore::new(units(config.body_memory))),
+            waits: Arc::new(Semaphore::new(units(config.wait_memory))),
             waiters: Arc::new(Waiters { by_client: Mutex::default(), per_client: config.waiters_per_client }),
             closing,
         }
@@ -81,8 +95,8 @@ impl Gates {
     /// # Errors
     ///
     /// `busy`, with a time to come back that differs from client to client.
-    pub fn full_sync(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.full_syncs).try_acquire_owned().map_err(|_| {
+    pub fn full_sync(&self) -> Result<FullSync, Problem> {
+        Arc::clone(&self.full_syncs).try_acquire_owned().map(Arc::new).map_err(|_| {
             Problem::busy("too many clients are reading everything at once; come back later").retry_after(jitter(1, 10))
         })
     }
@@ -127,19 +141,21 @@ impl Gates {
         self.most_page_units * UNIT
     }
 
-    /// Leave to hold `bytes` of a body, of which some may be held already. It does not wait: those who hold a part of
-    /// their bodies would wait for each other.
+    /// Leave to hold `bytes`, of which some may be held already. It does not wait: those who hold a part of their bodies
+    /// would wait for each other.
     ///
     /// # Errors
     ///
     /// `busy`.
-    pub fn body(&self, bytes: usize, held: &mut Option<OwnedSemaphorePermit>) -> Result<(), Problem> {
+    pub fn memory(&self, of: Use, bytes: usize, held: &mut Option<OwnedSemaphorePermit>) -> Result<(), Problem> {
+        let (free, refusal) = match of {
+            Use::Bodies => (&self.bodies, "the bodies of requests under way take all the memory there is for them"),
+            Use::Waits => (&self.waits, "those who wait for many datasets take all the memory there is for them"),
+        };
         let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = bytes.div_ceil(UNIT).saturating_sub(has).min(u32::MAX as usize >> 4) as u32;
         if more > 0 {
-            let permit = Arc::clone(&self.bodies)
-                .try_acquire_many_owned(more)
-                .map_err(|_| Problem::busy("the bodies of requests under way take all the memory there is for them"))?;
+            let permit = Arc::clone(free).try_acquire_many_owned(more).map_err(|_| Problem::busy(refusal))?;
             match held {
                 Some(held) => held.merge(permit),
                 None => *held = Some(permit),

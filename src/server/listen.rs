@@ -21,6 +21,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::api::Routes;
 use super::app::App;
+use super::arriving::Arriving;
 use super::config::Config;
 use super::pace::Paced;
 use crate::{Error, Result};
@@ -43,6 +44,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Its place among the connections: whoever takes the connection over (a socket) keeps this.
     pub slot: Arc<Slot>,
+    /// What comes over it.
+    pub arriving: Arc<Arriving>,
 }
 
 /// A place among the connections, which counts as an open one while it is held.
@@ -108,7 +111,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Option<TlsAcceptor
 async fn accept(app: &Arc<App>, listener: &TcpListener, slots: &Arc<Semaphore>) -> std::io::Result<(TcpStream, Peer)> {
     let permit = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, address) = listener.accept().await?;
-    Ok((stream, Peer { address, slot: Arc::new(Slot::new(app, permit)) }))
+    Ok((stream, Peer { address, slot: Arc::new(Slot::new(app, permit)), arriving: Arc::default() }))
 }
 
 async fn connection(app: Arc<App>, stream: TcpStream, peer: Peer, tls: Option<TlsAcceptor>, routes: Arc<Routes>) {
@@ -133,7 +136,7 @@ async fn https(app: Arc<App>, stream: TcpStream, peer: Peer, tls: &TlsAcceptor, 
 async fn http<S: AsyncRead + AsyncWrite + Send + 'static>(app: Arc<App>, stream: S, peer: Peer, routes: Arc<Routes>) {
     let closing = app.closing.clone();
     let patience = app.config.patience;
-    let stream = Paced::new(stream, patience);
+    let stream = Paced::new(stream, patience, Arc::clone(&peer.arriving));
     let address = peer.address;
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);

@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod app;
+mod arriving;
 mod auth;
 mod closing;
 mod config;
@@ -12,6 +13,7 @@ mod extract;
 mod follow;
 mod gates;
 mod guard;
+mod held;
 mod listen;
 mod pace;
 mod problem;

@@ -3,11 +3,14 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::arriving::Arriving;
 
 /// The least that a client must read while something waits for it, and must send of a body on the whole, in bytes a
 /// second.
@@ -19,12 +22,13 @@ pub struct Paced<S> {
     patience: Duration,
     /// While the other side keeps something waiting: until when it is watched, and what it has taken.
     behind: Option<(Pin<Box<Sleep>>, u64)>,
+    arriving: Arc<Arriving>,
 }
 
 impl<S> Paced<S> {
-    /// Watches the other side for `patience` at a time.
-    pub fn new(stream: S, patience: Duration) -> Paced<S> {
-        Paced { stream: Box::pin(stream), patience, behind: None }
+    /// Watches the other side for `patience` at a time, and counts what comes.
+    pub fn new(stream: S, patience: Duration, arriving: Arc<Arriving>) -> Paced<S> {
+        Paced { stream: Box::pin(stream), patience, behind: None, arriving }
     }
 
     /// Notes the outcome of writing `bytes`.
@@ -63,7 +67,9 @@ impl<S> Paced<S> {
 
 impl<S: AsyncRead> AsyncRead for Paced<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(self.stream.as_mut().poll_read(cx, buf))?;
+        Poll::Ready(self.arriving.came(buf.filled().len() - before))
     }
 }
 
@@ -125,7 +131,7 @@ mod tests {
                     sleep(Duration::from_millis(20)).await;
                 }
             });
-            let mut paced = Paced::new(ours, Duration::from_millis(300));
+            let mut paced = Paced::new(ours, Duration::from_millis(300), Arc::default());
             let error = paced.write_all(&[0; 100_000]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             drop(paced);
@@ -146,7 +152,7 @@ mod tests {
                 all
             });
             // About 200 kB a second: several times as long as the patience, and never too slow.
-            let mut paced = Paced::new(ours, Duration::from_millis(200));
+            let mut paced = Paced::new(ours, Duration::from_millis(200), Arc::default());
             paced.write_all(&[0; 40 * 4096]).await.unwrap();
             sleep(Duration::from_millis(500)).await;
             paced.write_all(&[0; 4 * 4096]).await.unwrap();

@@ -3,7 +3,7 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::app::App;
-use super::gates::{self, Patience};
+use super::gates::{self, FullSync, Patience};
 use super::problem::Problem;
 use crate::{Cursor, Engine, EntryRef, Limits, Page};
 
@@ -25,7 +25,7 @@ pub struct Leave {
     /// For its memory.
     pub page: OwnedSemaphorePermit,
     /// For a read from the start.
-    pub full_sync: Option<OwnedSemaphorePermit>,
+    pub full_sync: Option<FullSync>,
 }
 
 impl Leave {
@@ -107,22 +107,17 @@ pub async fn read_soon<T: Send + 'static>(
     read_with(patience, app, bytes, work, weigh).await
 }
 
-/// The page of at most `bytes` that these limits allow, or a first part of it, if that can be read in place.
-pub fn at_once(
-    engine: &Engine,
-    dataset: &[u8],
-    cursor: &Cursor,
-    limits: Limits,
-    bytes: usize,
-) -> Option<crate::Result<Page>> {
+/// The page that these limits allow, if that can be read in place, as a whole.
+pub fn at_once(engine: &Engine, dataset: &[u8], cursor: &Cursor, limits: Limits) -> Option<crate::Result<Page>> {
     if !engine.in_memory(cursor).ok()? {
         return None;
     }
-    let limits = limits.bytes(bytes.min(AT_ONCE_BYTES)).scan(AT_ONCE_ENTRIES);
-    let read = engine.changes(dataset, cursor, limits);
+    let read =
+        engine.changes(dataset, cursor, limits.bytes(limits.max_bytes().min(AT_ONCE_BYTES)).scan(AT_ONCE_ENTRIES));
+    let is_part = |page: &Page| page.more && page.entries.len() < limits.max_entries();
     // One entry may be of any size, and is not to be written here.
-    let large = |page: &Page| page.entries.first().is_some_and(|entry| entry.payload_len > AT_ONCE_BYTES);
-    if read.as_ref().is_ok_and(large) { None } else { Some(read) }
+    let is_large = |page: &Page| page.entries.first().is_some_and(|entry| entry.payload_len > AT_ONCE_BYTES);
+    if read.as_ref().is_ok_and(|page| is_part(page) || is_large(page)) { None } else { Some(read) }
 }
 
 /// About how many bytes these entries take in an answer.

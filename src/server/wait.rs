@@ -17,6 +17,12 @@ pub enum Woken {
     Closing,
 }
 
+/// About what it takes to wait for a dataset, in bytes: its name is held two or three times, with a place among all who
+/// wait for it.
+pub fn watched(dataset: &[u8]) -> usize {
+    640 + 3 * dataset.len()
+}
+
 /// Waits until the head of one of these datasets passes the key beside it, or one that has a head is gone. They need not
 /// exist yet.
 ///

@@ -31,7 +31,7 @@ const LASTING: Duration = Duration::from_millis(20);
 
 /// Where the open store is found.
 pub struct Index {
-    present: RwLock<Arc<Store>>,
+    pub(super) present: RwLock<Arc<Store>>,
     /// What was stopped, replaced, and may be held by a call still. Nothing is written meanwhile: whoever holds it and pins
     /// the tails later must find everything in the two together.
     replaced: Mutex<Option<Arc<Store>>>,
@@ -48,6 +48,11 @@ impl Index {
     /// The store, to be held for one call.
     pub fn get(&self) -> Arc<Store> {
         self.present.read().clone()
+    }
+
+    /// Whether [`Index::get`] would return at once. It does not while the store is opened anew.
+    pub fn is_at_hand(&self) -> bool {
+        self.present.try_read().is_some()
     }
 
     /// Makes sure that the store is in service and that there is room for `more` bytes. `at_least` is what the ledger says

@@ -29,6 +29,13 @@ impl Store {
     }
 }
 
+impl Index {
+    /// Keeps everybody from the store, as opening it anew does.
+    pub(crate) fn keep_away(&self) -> impl Drop + '_ {
+        self.present.write()
+    }
+}
+
 impl Snapshot<'_> {
     /// All chunks that hold a key >= `from`, in key order, with their counts. After an error there is nothing more.
     pub(super) fn chunks(

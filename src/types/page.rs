@@ -67,6 +67,16 @@ impl Limits {
         Limits { view, ..self }
     }
 
+    /// How many entries a page may hold.
+    pub fn max_entries(&self) -> usize {
+        self.max_entries
+    }
+
+    /// How many bytes of entities and payloads a page may hold.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// Leaves the payloads out: key, op, entity and length only.
     pub fn without_payloads(self) -> Limits {
         Limits { payloads: false, ..self }

@@ -40,24 +40,45 @@ fn lists_are_read_no_further_than_to_their_bound() {
 }
 
 #[test]
-fn what_a_body_was_made_into_is_counted_while_it_is_there() {
-    let server = Server::start_with(&["--body-memory", "400000"]);
+fn waits_for_many_datasets_leave_the_memory_for_bodies_to_bodies() {
+    // Room for the bodies of two such waits, and for two of the waits.
+    let server = Server::start_with(&["--body-memory", "500000", "--wait-memory", "1300000"]);
     server.commit(put("d", "e", "1"));
     let datasets: Vec<_> = (0..1000).map(|n| json!({"dataset": format!("d{n}"), "since": "head"})).collect();
     let body = json!({"datasets": datasets, "wait": 60}).to_string();
-    let entity = |bytes: usize| server.request("PUT", "/v1/datasets/d/entities/e").body(vec![0; bytes]).answer();
-    let large = 400_000 - body.len() - 50_000;
-    assert_eq!(entity(large).status, 200);
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| server.post("/v1/sync", body).ok());
-        while server.get("/v1/store").ok()["server"]["waits"] == 0 {
+    let largest = |status| {
+        let entity = server.request("PUT", "/v1/datasets/d/entities/e").body(vec![0; 490_000]).answer();
+        assert_eq!(entity.status, status, "{entity:?}");
+    };
+    let until_waiting = |waits: u64| {
+        while server.get("/v1/store").ok()["server"]["waits"] != waits {
             std::thread::yield_now();
         }
-        entity(large).problem(503, "busy");
+    };
+    std::thread::scope(|scope| {
+        let wait = || scope.spawn(|| server.post("/v1/sync", &body).ok());
+        let waiting = [wait(), {
+            until_waiting(1);
+            wait()
+        }];
+        until_waiting(2);
+        largest(200);
+        // What waits is bounded by itself.
+        let refused = server.post("/v1/sync", &body);
+        refused.problem(503, "busy");
+        assert!(refused.header("retry-after").is_some());
         server.commit(put("d7", "e", "1"));
-        assert_eq!(waiting.join().expect("it is answered")["datasets"][7]["status"], "page");
+        for waiting in waiting {
+            assert_eq!(waiting.join().expect("it is answered")["datasets"][7]["status"], "page");
+        }
     });
-    assert_eq!(entity(large).status, 200);
+    until_waiting(0);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.post("/v1/sync", &body).ok());
+        until_waiting(1);
+        server.commit(put("d8", "e", "1"));
+        assert_eq!(waiting.join().expect("it is answered")["datasets"][8]["status"], "page");
+    });
 }
 
 /// A request whose body comes in pieces of so many bytes, each a little after the one before; the status.

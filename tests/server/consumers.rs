@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::support::{Server, field, put};
@@ -94,4 +96,58 @@ fn the_list_goes_on_where_a_page_ended() {
         server.get(&format!("/v1/consumers?after={wrong}")).problem(400, "invalid");
     }
     server.get("/v1/consumers?after=AAA").ok();
+}
+
+/// What is kept for a consumer is bounded. One that stays away for longer is told so, reads what there is now where it is
+/// told to, and goes on from there.
+#[test]
+fn a_consumer_that_fell_too_far_behind_is_told_and_begins_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let settings = dir.path().join("tidelog.toml");
+    std::fs::write(&settings, "memory = 16777216\nconsumer-bytes = 100000\ngrace = 0.001\n").expect("a file");
+    let server = Server::start_with(&["--config", settings.to_str().expect("a path is text")]);
+    let cap = r#"{"entries":0,"bytes":null,"age_ms":null}"#;
+    let retention = format!(r#"{{"retention":{{"history":{cap},"tombstones":{cap}}}}}"#);
+    server.request("PATCH", "/v1/datasets/a%2Fb").json(retention).answer().ok();
+    let first = server.commit(put("a/b", "kept", "1"))["last"].as_str().expect("a key").to_owned();
+    let fetch = || server.post("/v1/consumers/mailer/fetch", r#"{"dataset":"a/b"}"#);
+    let ack = |key: &str| server.post("/v1/consumers/mailer/ack", format!(r#"{{"dataset":"a/b","key":"{key}"}}"#));
+    assert_eq!(field(&fetch().ok(), "key"), [&*first]);
+    ack(&first).ok();
+
+    // Away while one entity is written again and again, 16 MB of it, and another one comes and goes.
+    server.commit(put("a/b", "gone", "1"));
+    server.commit(r#"{"dataset":"a/b","op":"delete","entity":"gone"}"#);
+    let large = format!("\"{}\"", "x".repeat(200_000));
+    (0..80).for_each(|_| drop(server.commit(put("a/b", "often", &large))));
+    let began = Instant::now();
+    let evicted = loop {
+        let answer = fetch();
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "all of it is kept for it");
+        // What is not sealed is not trimmed.
+        server.commit(put("a/b", "often", &large));
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let problem = evicted.problem(410, "evicted");
+    assert_eq!(problem["consumer"], "mailer", "{problem}");
+    let floor: u64 = problem["floor"].as_str().and_then(|key| key.parse().ok()).expect("there is a floor");
+    assert!(floor > first.parse().expect("a key is a number"), "{problem}");
+    let after: u64 = evicted.header("retry-after").and_then(|text| text.parse().ok()).expect("when to come back");
+    assert!((1..=10).contains(&after), "{after}");
+    assert_eq!(evicted.header("link"), Some(r#"</v1/datasets/a%2Fb/changes?since=start>; rel="restart""#));
+    assert_eq!(server.get("/v1/consumers").ok()["consumers"][0]["evicted"], true);
+    // It stays so, also for who asks again and whatever else is committed.
+    server.commit(put("a/b", "new", "1"));
+    fetch().problem(410, "evicted");
+
+    let page = server.get("/v1/datasets/a%2Fb/changes?since=start").ok();
+    assert_eq!((field(&page, "entity").join(" "), &page["page"]["more"]), ("kept often new".into(), &json!(false)));
+    server.commit(put("a/b", "later", "1"));
+    ack(page["page"]["key"].as_str().expect("a key")).ok();
+    assert_eq!(field(&fetch().ok(), "entity"), ["later"], "it goes on from what it read");
+    assert_eq!(server.get("/v1/consumers").ok()["consumers"][0]["evicted"], false);
+    server.stop();
 }

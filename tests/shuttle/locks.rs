@@ -103,6 +103,10 @@ impl<T> RwLock<T> {
         whole(self.0.read())
     }
 
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
+        self.0.try_read().ok()
+    }
+
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         whole(self.0.write())
     }

@@ -5,5 +5,6 @@ mod groups;
 mod groups_at_random;
 mod memory;
 mod socket;
+mod socket_room;
 mod support;
 mod sync;

@@ -96,6 +96,36 @@ fn datasets_are_listed_kept_and_deleted() {
 }
 
 #[test]
+fn consumers_are_listed_to_the_last_page() {
+    let mut server = Server::start();
+    let here = once(server.url());
+    let mut expected = Vec::new();
+    for dataset in [b"\xff", b"d"] {
+        here.put(dataset, "e", "1").expect("a commit");
+        for consumer in ["a", "b&c=d", "\u{e9}"] {
+            here.fetch(consumer, dataset, Limits::default(), NO_WAIT).expect("a page");
+            expected.push((consumer.to_owned(), dataset.to_vec()));
+        }
+    }
+    expected.sort();
+    for limit in [1, 2, 4, 6, 10] {
+        let (mut listed, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = here.consumers(after.as_deref(), limit).expect("a page");
+            assert!(page.consumers.len() <= limit && !page.consumers.is_empty(), "{page:?}");
+            listed.extend(page.consumers.into_iter().map(|consumer| (consumer.name, consumer.dataset)));
+            after = page.after;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "by {limit}");
+    }
+    assert_eq!(kind(here.consumers(Some("nowhere"), 1)), "invalid");
+    server.stop();
+}
+
+#[test]
 fn many_datasets_come_in_one_answer() {
     let mut server = Server::start();
     let here = once(server.url());

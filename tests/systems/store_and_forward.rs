@@ -89,7 +89,7 @@ fn orders_wait_for_their_processor() {
         }
     }
     assert_eq!(processor.done, ledger.keys(ORDERS), "all, once, in order");
-    let consumers = near.consumers(10).expect("a list");
+    let consumers = near.consumers(None, 10).expect("a list").consumers;
     let billing: Vec<_> = consumers.iter().map(|it| (it.name.as_str(), &it.dataset[..], it.evicted)).collect();
     assert_eq!(billing, [("billing", ORDERS.as_bytes(), false)]);
     assert!(near.forget_consumer("billing", ORDERS).expect("an answer"));

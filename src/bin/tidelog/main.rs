@@ -93,21 +93,30 @@ fn usage(error: &clap::Error) -> ExitCode {
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Events of the engine go to stderr: warnings for people, and more with `-v`. With `--json` stderr is for the error.
+/// Events of the engine go to stderr: warnings for people, and more with `-v`. With `--json` stderr is for the error, but
+/// for a server, which has a log: an object a line.
 fn trace(args: &Args) {
     use tracing_subscriber::filter::LevelFilter;
-    let level = match (args.verbose, args.json) {
-        (0, true) => LevelFilter::OFF,
-        (0, false) => LevelFilter::WARN,
-        (1, _) => LevelFilter::INFO,
-        (2, _) => LevelFilter::DEBUG,
+    #[cfg(feature = "server")]
+    let serves = matches!(args.command, Command::Serve(_));
+    #[cfg(not(feature = "server"))]
+    let serves = false;
+    let level = match args.verbose {
+        0 if args.json && !serves => LevelFilter::OFF,
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(level)
         // A standard error that nobody reads is no reason to stop.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    #[cfg(feature = "server")]
+    if serves && args.json {
+        return log.json().init();
+    }
+    log.init();
 }

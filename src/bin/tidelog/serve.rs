@@ -8,6 +8,9 @@ use crate::demo::{self, Demo};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
+/// Up to how much of a dataset the grace holds, in bytes: as the engine has it.
+const GRACE_BYTES: u64 = 256 << 20;
+
 #[derive(Debug, clap::Args)]
 pub struct Serve {
     #[command(flatten)]
@@ -25,7 +28,9 @@ pub fn run(args: &Args, serve: &Serve, out: &mut Output) -> Outcome {
         .memory(args.memory_or(config.memory))
         .create_if_missing(true)
         .background_compaction(true)
-        .sync_keys(config.keys.into());
+        .sync_keys(config.keys.into())
+        .grace(config.grace, GRACE_BYTES)
+        .consumer_budget(config.consumer_bytes as u64);
     let options = if serve.demo { demo::options(options) } else { options };
     let engine = Engine::open(args.data_or(config.data.clone()), options)?;
     let demo = serve.demo.then(|| Demo::begin(&engine)).transpose()?;

@@ -268,18 +268,21 @@ async fn changes(
     let until = until(&app, since.wait)?;
     let restart = |problem: Problem| problem.restart_at(&restart(&dataset, "changes", since.view));
     let cursor = position(since.since.as_deref(), since.since_time).map_err(restart)?;
-    let bytes = page_bytes(&app, since.bytes);
-    let page = Awaited { dataset: &dataset, bytes, until, from_start: cursor.position() == Some(SyncKey::ZERO) };
-    let (name, entries) = (dataset.clone(), list_limit(since.limit)?);
+    let page = Awaited {
+        dataset: &dataset,
+        bytes: limits.max_bytes(),
+        until,
+        from_start: cursor.position() == Some(SyncKey::ZERO),
+    };
+    let name = dataset.clone();
     // A wait goes on from where it began: `head` is another place later on. In a dataset that does not exist yet
     // everything is to come.
     let from = Arc::new(Mutex::new(cursor));
     let waited = Arc::clone(&from);
     let at_once = |engine: &Engine| {
         let mut from = from.lock();
-        let read = reading::at_once(engine, &dataset, &from, limits, bytes)?;
-        let is_part = |page: &Page| page.more && page.entries.len() < entries;
-        if read.as_ref().is_ok_and(is_part) { None } else { Some(went_on(read, &mut from)) }
+        let read = reading::at_once(engine, &dataset, &from, limits)?;
+        Some(went_on(read, &mut from))
     };
     let read = move |engine: &Engine| {
         let mut from = waited.lock();

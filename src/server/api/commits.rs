@@ -15,7 +15,7 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, body, from_cbor, header_text, public};
 use crate::server::problem::Problem;
-use crate::{Batch, Commit, Durability, json};
+use crate::{Batch, Commit, Durability, Engine, json};
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(commit))
@@ -99,8 +99,14 @@ pub fn check(access: &Access, batch: &Batch) -> Result<(), Problem> {
 /// About what a change takes in memory besides what is written of it.
 pub const CHANGE_BYTES: usize = 192;
 
-/// Most changes of a batch that is handed in on the spot.
-pub const IN_PLACE: usize = 64;
+/// Most changes that are handed in on the spot.
+const IN_PLACE: usize = 64;
+
+/// Whether so many changes are handed in on the spot: looking up what many of them replace may read the disk for a while,
+/// and while the index store is opened anew every one would wait for that.
+pub fn is_quick(engine: &Engine, changes: usize) -> bool {
+    changes <= IN_PLACE && engine.is_at_hand().is_ok_and(|at_hand| at_hand)
+}
 
 /// Hands a batch in and waits for its outcome; no thread is held meanwhile.
 ///
@@ -108,10 +114,9 @@ pub const IN_PLACE: usize = 64;
 ///
 /// Those of [`App::run`]; those of [`Engine::append`](crate::Engine::append) stand inside.
 pub async fn submit(app: &App, batch: Batch, durability: Durability) -> Result<crate::Result<Commit>, Problem> {
-    let submitted = match batch.len() {
-        0..=IN_PLACE => app.engine.submit(batch, durability),
-        // Looking up what they replace may read the disk for a while.
-        _ => app.run(move |engine| Ok(engine.submit(batch, durability))).await?,
+    let submitted = match is_quick(&app.engine, batch.len()) {
+        true => app.engine.submit(batch, durability),
+        false => app.run(move |engine| Ok(engine.submit(batch, durability))).await?,
     };
     Ok(match submitted {
         Ok(receipt) => receipt.await,

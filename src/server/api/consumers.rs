@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::{Awaited, ChangesBody, ViewName, awaited, limits, list_limit, page_bytes, restart, until};
+use super::changes::{Awaited, ChangesBody, ViewName, awaited, limits, list_limit, restart, until};
 use super::schemas;
 use crate::json::{self, ConsumerBody, KeyGiven, ListPage};
 use crate::server::answer::{Answer, Format};
@@ -73,7 +73,7 @@ async fn fetch(
     access.check(Scope::Write, &dataset)?;
     let limits = limits(&app, fetch.limit, fetch.bytes, fetch.view, None)?;
     let until = until(&app, fetch.wait)?;
-    let page = Awaited { dataset: &dataset, bytes: page_bytes(&app, fetch.bytes), until, from_start: false };
+    let page = Awaited { dataset: &dataset, bytes: limits.max_bytes(), until, from_start: false };
     // The names are of bounded length, or the first look refuses them.
     drop(held);
     let name = dataset.clone();

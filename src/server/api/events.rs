@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::{ChangesBody, ViewName, limits, page_bytes, position, restart};
+use super::changes::{ChangesBody, ViewName, limits, position, restart};
 use crate::Page;
 use crate::server::answer::Format;
 use crate::server::app::{App, Shared};
@@ -100,8 +100,7 @@ async fn events(
         None => position(from.since.as_deref(), from.since_time),
     }
     .map_err(restart)?;
-    let bytes = page_bytes(&app, from.bytes);
-    let mut follow = Follow::new(dataset, cursor, limits, bytes);
+    let mut follow = Follow::new(dataset, cursor, limits);
     let place = app.gates.waiter(&access.client)?;
     let full = if follow.is_from_start() { Some(app.gates.full_sync()?) } else { None };
     let first = follow.read(&app, Patience::Some, event).await.map_err(restart)?;

@@ -21,11 +21,14 @@ use utoipa_axum::routes;
 
 use super::changes::{cursor, limits};
 use super::commits;
+use crate::Batch;
 use crate::server::app::{App, Shared};
+use crate::server::arriving::{Arriving, NO_ROOM};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::Asked;
 use crate::server::follow::Follow;
 use crate::server::gates::WaiterPlace;
+use crate::server::held::Held;
 use crate::server::listen::Peer;
 use crate::server::problem::Problem;
 use in_flight::{Ended, InFlight};
@@ -39,6 +42,8 @@ const READ_BYTES: usize = 4 << 10;
 const WRITE_BYTES: usize = 16 << 10;
 /// How many things are looked after before what is gathered is written.
 const AT_ONCE: usize = 64;
+/// What a sign of life takes besides what it says: its head and its mask.
+const SIGN_BYTES: usize = 6;
 /// How long commits under way, and then the client, may take when the socket ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -88,10 +93,11 @@ async fn socket(
     let most = app.config.body_bytes.min(MAX_MESSAGE_BYTES);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);
     let upgrade = upgrade.read_buffer_size(READ_BYTES).write_buffer_size(WRITE_BYTES);
-    // Its place among the connections, kept to its end.
-    let slot = peer.map(|Extension(peer)| peer.slot);
+    // Its place among the connections is kept to its end.
+    let Some(Extension(Peer { slot, arriving, .. })) = peer else { return Err(Problem::internal("no connection")) };
+    arriving.begin(&app);
     Ok(upgrade.on_upgrade(async move |websocket| {
-        Socket::new(app.0, access, place, websocket).serve().await;
+        Socket::new(app.0, access, place, websocket, arriving).serve().await;
         drop(slot);
     }))
 }
@@ -104,6 +110,7 @@ struct Socket {
     app: Arc<App>,
     access: Access,
     websocket: WebSocket,
+    arriving: Arc<Arriving>,
     subscriptions: Subscriptions,
     commits: InFlight,
     closing: BoxFuture<'static, ()>,
@@ -136,14 +143,15 @@ impl From<axum::Error> for End {
 }
 
 impl Socket {
-    fn new(app: Arc<App>, access: Access, place: WaiterPlace, websocket: WebSocket) -> Socket {
+    fn new(app: Arc<App>, access: Access, place: WaiterPlace, websocket: WebSocket, arriving: Arc<Arriving>) -> Socket {
         let closing = app.closing.clone();
         let mut beat = tokio::time::interval_at(Instant::now() + app.config.heartbeat, app.config.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Socket {
             access,
             websocket,
-            subscriptions: Subscriptions::default(),
+            arriving,
+            subscriptions: Subscriptions::new(),
             commits: InFlight::default(),
             closing: Box::pin(async move { closing.wait().await }),
             beat,
@@ -208,6 +216,11 @@ impl Socket {
             Event::Heard(Some(Err(error))) => Err(wrong(&error)),
             Event::Heard(Some(Ok(message))) => {
                 self.heard = Instant::now();
+                self.arriving.taken(match &message {
+                    Message::Text(_) | Message::Binary(_) => usize::MAX,
+                    Message::Ping(bytes) | Message::Pong(bytes) => SIGN_BYTES + bytes.len(),
+                    Message::Close(_) => 0,
+                });
                 match message {
                     Message::Text(text) => self.said(&text).await,
                     Message::Binary(_) => self.refuse(&Problem::invalid("messages are text"), None, &None).await,
@@ -233,24 +246,28 @@ impl Socket {
                 self.subscriptions.end(&dataset);
                 Ok(self.websocket.feed(messages::unsubscribed(&dataset)).await?)
             }
-            Ok(Said::Commit(batch, reference)) => {
-                match batch.and_then(|batch| commits::check(&self.access, &batch).map(|()| batch)) {
-                    Ok(batch) => {
-                        let bytes = text.len() + batch.len() * commits::CHANGE_BYTES;
-                        self.commits.take(batch, reference, bytes);
-                        Ok(())
-                    }
-                    Err(problem) => self.refuse(&problem, None, &reference).await,
+            Ok(Said::Commit(batch, reference)) => match batch.and_then(|batch| self.admit(batch, text.len())) {
+                Ok((batch, held)) => {
+                    self.commits.take(batch, reference, held);
+                    Ok(())
                 }
-            }
+                Err(problem) => self.refuse(&problem, None, &reference).await,
+            },
         }
+    }
+
+    /// Lets a commit in that took so many bytes as text, with the leave to hold what became of it.
+    fn admit(&self, batch: Batch, bytes: usize) -> Result<(Batch, Held), Problem> {
+        commits::check(&self.access, &batch)?;
+        let mut held = Held::for_bodies();
+        held.more(&self.app, bytes + batch.len() * commits::CHANGE_BYTES)?;
+        Ok((batch, held))
     }
 
     fn subscribe(&mut self, dataset: Vec<u8>, asked: &Subscribe) -> Result<(), Problem> {
         self.access.check(Scope::Read, &dataset)?;
-        let bytes = PAGE_BYTES.min(self.app.config.page_bytes);
-        let limits = limits(&self.app, asked.limit, Some(bytes), asked.view, asked.payloads)?;
-        let follow = Follow::new(dataset, cursor(asked.since.as_deref())?, limits, bytes);
+        let limits = limits(&self.app, asked.limit, Some(PAGE_BYTES), asked.view, asked.payloads)?;
+        let follow = Follow::new(dataset, cursor(asked.since.as_deref())?, limits);
         self.subscriptions.begin(&self.app, follow)
     }
 
@@ -303,7 +320,7 @@ impl Socket {
     /// Sees commits under way through, says why it ends, and lets the client have the last word.
     async fn end(&mut self, code: u16, reason: &'static str) {
         // One of them may wait for room that others could have.
-        self.subscriptions = Subscriptions::default();
+        self.subscriptions = Subscriptions::new();
         let answers = async {
             while !self.commits.is_empty() {
                 let ended = self.commits.next(&self.app).await;
@@ -328,6 +345,7 @@ impl Socket {
 fn wrong(error: &axum::Error) -> End {
     let text = error.to_string();
     match text {
+        _ if text.contains(NO_ROOM) => End::Told(close_code::AGAIN, NO_ROOM),
         _ if text.contains("too long") || text.contains("Space limit") => {
             End::Told(close_code::SIZE, "a message is larger than this server takes")
         }

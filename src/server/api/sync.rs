@@ -8,16 +8,17 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::{ChangesBody, ViewName, limits, page_bytes, position, until};
+use super::changes::{ChangesBody, ViewName, limits, position, until};
 use super::schemas::many;
 use crate::json::{self, DatasetBody};
 use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
-use crate::server::extract::{AtMost, Given, Held, dataset_of};
+use crate::server::extract::{AtMost, Given, dataset_of};
+use crate::server::held::Held;
 use crate::server::problem::{Problem, ProblemBody};
 use crate::server::reading;
-use crate::server::wait::woken;
+use crate::server::wait::{watched, woken};
 use crate::{Cursor, DatasetChanges, Engine, Error, Limits, ManyPage, Page, SyncKey, Watch};
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -30,9 +31,6 @@ const MAX_DATASETS: usize = 65_536;
 const MAX_WAITED_FOR: usize = 4096;
 /// About what a dataset takes here besides its name, in bytes.
 const PLACE_BYTES: usize = 192;
-/// A wait that takes no more than this leaves the memory for bodies to those who send some: the bound on connections is
-/// enough.
-const SMALL_WAIT_BYTES: usize = 64 << 10;
 
 /// Which datasets, and from where
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -149,6 +147,7 @@ async fn sync(
         return Err(Problem::invalid(format!("at most {MAX_WAITED_FOR} datasets can be waited for at once")));
     }
     held.more(&app, datasets.len() * PLACE_BYTES)?;
+    let mut held = Some(held);
     let mut places = Vec::with_capacity(datasets.len());
     for SyncFrom { dataset, dataset_base64, since } in datasets {
         let dataset = dataset_of(dataset, dataset_base64.as_deref())?;
@@ -164,18 +163,18 @@ async fn sync(
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let reads = Arc::clone(&round);
         let work = move |engine: &Engine| reads.lock().read(engine, last);
-        let (read, mut leave) = reading::read(&app, page_bytes(&app, asked.bytes), work, weigh).await?;
+        let (read, mut leave) = reading::read(&app, limits.max_bytes(), work, weigh).await?;
         if let Some(bytes) = read? {
             leave.full_sync = full;
             return Ok(Answer::of(format.content_type(), bytes?.into()).hold(leave));
         }
-        // While it waits it holds neither.
+        // While it waits it holds neither, and nothing that others need for their bodies.
         drop((leave, full.take()));
-        if held.bytes() <= SMALL_WAIT_BYTES {
-            held = Held::default();
-        }
         if waiter.is_none() {
-            waiter = Some(app.gates.waiter(&access.client)?);
+            let mut waits = Held::for_waits();
+            waits.more(&app, round.lock().watched_bytes())?;
+            waiter = Some((app.gates.waiter(&access.client)?, waits));
+            held.take();
         }
         if let Some(until) = until {
             let watch = round.lock().watch(&app.engine)?;
@@ -223,6 +222,10 @@ impl Round {
     fn watch(&self, engine: &Engine) -> crate::Result<Watch> {
         let watched: Vec<_> = self.places.iter().map(|place| (&place.dataset[..], place.head)).collect();
         engine.watch_held(&watched)
+    }
+
+    fn watched_bytes(&self) -> usize {
+        self.places.iter().map(|place| watched(&place.dataset)).sum()
     }
 
     fn answer(&self, many: ManyPage, first: usize) -> Result<Vec<u8>, Problem> {

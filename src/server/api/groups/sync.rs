@@ -10,7 +10,7 @@ use super::members::{Members, check_name, kept_in};
 use super::position::Position;
 use super::{TRIES, no_group};
 use crate::server::answer::{Answer, Format};
-use crate::server::api::changes::{ChangesBody, limits, page_bytes, until};
+use crate::server::api::changes::{ChangesBody, limits, until};
 use crate::server::api::schemas::many;
 use crate::server::api::sync::Part;
 use crate::server::app::{App, Shared};
@@ -18,9 +18,10 @@ use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Given, Names};
 use crate::server::follow::nothing;
 use crate::server::gates::Client;
+use crate::server::held::Held;
 use crate::server::problem::Problem;
 use crate::server::reading;
-use crate::server::wait::woken;
+use crate::server::wait::{self, woken};
 use crate::{
     Batch, Cap, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, Retention,
     StaleReason, SyncKey, Watch,
@@ -75,8 +76,8 @@ struct Request {
 enum Outcome {
     /// Something is due: the answer, written.
     Answer(Vec<u8>),
-    /// Nothing is: until this wakes.
-    Nothing(Watch),
+    /// Nothing is: until this wakes, which takes so many bytes meanwhile.
+    Nothing(Watch, usize),
     /// It would read from the start, and may not without leave.
     Full,
 }
@@ -142,19 +143,21 @@ pub async fn sync_group(
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let (reads, may_be_full) = (request.clone(), full.is_some());
         let work = move |engine: &Engine| Ok(reads.read(engine, may_be_full, last));
-        let (read, mut leave) = reading::read(&app, page_bytes(&app, asked.bytes), work, weigh).await?;
+        let (read, mut leave) = reading::read(&app, limits.max_bytes(), work, weigh).await?;
         match read?? {
             Outcome::Answer(bytes) => {
                 leave.full_sync = full;
                 return Ok(Answer::of(format.content_type(), bytes.into()).hold(leave));
             }
             Outcome::Full => full = Some(app.gates.full_sync()?),
-            Outcome::Nothing(watch) => {
+            Outcome::Nothing(watch, bytes) => {
                 // While it waits it holds neither.
                 drop((leave, full.take()));
                 if waiter.is_none() {
                     waiter = Some(app.gates.waiter(&request.access.client)?);
                 }
+                let mut waits = Held::for_waits();
+                waits.more(&app, bytes)?;
                 if let Some(until) = until {
                     // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
                     woken(&app, watch, until).await;
@@ -332,7 +335,8 @@ impl Request {
             told.push((&asked.dataset, says));
         }
         if !due && !last {
-            return Ok(Outcome::Nothing(engine.watch_held(&watched)?));
+            let bytes = watched.iter().map(|(dataset, _)| wait::watched(dataset)).sum();
+            return Ok(Outcome::Nothing(engine.watch_held(&watched)?, bytes));
         }
         reached.sort_by_key(|reached| reached.member);
         let ack = Ack { moment, reached }.encode(&AckKey::of(engine)?, &self.group, &self.device);

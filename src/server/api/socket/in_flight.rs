@@ -11,19 +11,20 @@ use futures_util::stream::FuturesUnordered;
 
 use super::maybe;
 use super::messages::Ref;
-use crate::server::api::commits::IN_PLACE;
+use crate::server::api::commits::is_quick;
 use crate::server::app::App;
+use crate::server::held::Held;
 use crate::server::problem::Problem;
 use crate::{Batch, Commit, Durability, Engine, Receipt};
 
 /// Most commits of a socket that may be under way: no message is read beyond.
 pub const MAX_IN_FLIGHT: usize = 256;
 
-/// A commit under way: what it is answered under, and how much of the socket's room it takes.
+/// A commit under way: what it is answered under, and the leave to hold it, which is given back when it ends.
 struct Asked<T> {
     of: T,
     reference: Ref,
-    bytes: usize,
+    held: Held,
 }
 
 /// What became of commits when they were handed in.
@@ -54,17 +55,17 @@ impl Future for Flying {
         Pin::new(&mut self.0.of).poll(cx).map(|outcome| Asked {
             of: outcome.map_err(Problem::from),
             reference: self.0.reference.take(),
-            bytes: self.0.bytes,
+            held: std::mem::replace(&mut self.0.held, Held::for_bodies()),
         })
     }
 }
 
 impl InFlight {
-    /// Takes a commit, which takes about so many bytes.
-    pub fn take(&mut self, batch: Batch, reference: Ref, bytes: usize) {
-        self.waiting.push(Asked { of: batch, reference, bytes });
+    /// Takes a commit, with the leave to hold it.
+    pub fn take(&mut self, batch: Batch, reference: Ref, held: Held) {
         self.count += 1;
-        self.bytes += bytes;
+        self.bytes += held.bytes();
+        self.waiting.push(Asked { of: batch, reference, held });
     }
 
     /// Whether there is room for another one.
@@ -80,12 +81,12 @@ impl InFlight {
     /// The next that ends. Nothing is lost if this is not waited for to its end.
     pub async fn next(&mut self, app: &Arc<App>) -> Ended {
         loop {
-            if let Some(Asked { of, reference, bytes }) = self.refused.pop() {
-                return self.ended(reference, bytes, Err(of));
+            if let Some(Asked { of, reference, held }) = self.refused.pop() {
+                return self.ended(reference, &held, Err(of));
             }
             if self.handing_in.is_none() && !self.waiting.is_empty() {
                 let waiting = std::mem::take(&mut self.waiting);
-                if waiting.iter().map(|asked| asked.of.len()).sum::<usize>() <= IN_PLACE {
+                if is_quick(&app.engine, waiting.iter().map(|asked| asked.of.len()).sum()) {
                     self.handed_in(hand_in(&app.engine, waiting));
                     continue;
                 }
@@ -93,8 +94,8 @@ impl InFlight {
             }
             tokio::select! {
                 biased;
-                Some(Asked { of, reference, bytes }) = self.flying.next(), if !self.flying.is_empty() => {
-                    return self.ended(reference, bytes, of);
+                Some(Asked { of, reference, held }) = self.flying.next(), if !self.flying.is_empty() => {
+                    return self.ended(reference, &held, of);
                 }
                 handed_in = maybe(&mut self.handing_in) => {
                     self.handing_in = None;
@@ -105,26 +106,26 @@ impl InFlight {
     }
 
     fn handed_in(&mut self, handed_in: HandedIn) {
-        for Asked { of, reference, bytes } in handed_in {
+        for Asked { of, reference, held } in handed_in {
             match of {
-                Ok(of) => self.flying.push(Flying(Asked { of, reference, bytes })),
-                Err(of) => self.refused.push(Asked { of, reference, bytes }),
+                Ok(of) => self.flying.push(Flying(Asked { of, reference, held })),
+                Err(of) => self.refused.push(Asked { of, reference, held }),
             }
         }
     }
 
-    fn ended(&mut self, reference: Ref, bytes: usize, outcome: Result<Commit, Problem>) -> Ended {
+    fn ended(&mut self, reference: Ref, held: &Held, outcome: Result<Commit, Problem>) -> Ended {
         self.count -= 1;
-        self.bytes -= bytes;
+        self.bytes -= held.bytes();
         (reference, outcome)
     }
 }
 
 /// Hands commits in, one after the other.
 fn hand_in(engine: &Engine, waiting: Vec<Asked<Batch>>) -> HandedIn {
-    let hand_in = |Asked { of, reference, bytes }| {
+    let hand_in = |Asked { of, reference, held }| {
         let receipt = engine.submit(of, Durability::Synced).map_err(Problem::from);
-        Asked { of: receipt, reference, bytes }
+        Asked { of: receipt, reference, held }
     };
     waiting.into_iter().map(hand_in).collect()
 }

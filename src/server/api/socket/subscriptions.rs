@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
@@ -15,8 +15,10 @@ use super::{maybe, messages};
 use crate::Watch;
 use crate::server::app::App;
 use crate::server::follow::{Follow, Written};
-use crate::server::gates::Patience;
+use crate::server::gates::{FullSync, Patience};
+use crate::server::held::Held;
 use crate::server::problem::Problem;
+use crate::server::wait::watched;
 
 /// Most datasets that a socket may follow.
 pub const MAX_SUBSCRIPTIONS: usize = 4096;
@@ -29,7 +31,6 @@ pub struct Read {
 }
 
 /// The subscriptions of a socket.
-#[derive(Default)]
 pub struct Subscriptions {
     numbers: HashMap<Box<[u8]>, u64>,
     by_number: HashMap<u64, Subscription>,
@@ -40,14 +41,18 @@ pub struct Subscriptions {
     /// A watch for each of the others. One for all of them would have to be made anew, and every dataset be looked at,
     /// whenever one of them changes.
     idle: FuturesUnordered<Abortable<Idle>>,
-    /// The place of a client that reads everything, while one of them begins at the start.
-    full: Option<OwnedSemaphorePermit>,
+    /// The place of a client that reads everything, which those that do share.
+    full: Weak<OwnedSemaphorePermit>,
+    /// For what they all take.
+    held: Held,
 }
 
 struct Subscription {
     follow: Follow,
     /// Whether it has said something yet: the first page is sent even if it is empty.
     begun: bool,
+    /// The place, if all of it is read, until the last page of that is sent.
+    full: Option<FullSync>,
     /// Ends its watch.
     idle: Option<AbortHandle>,
 }
@@ -74,31 +79,57 @@ impl Drop for Subscription {
 }
 
 impl Subscriptions {
+    /// None yet.
+    pub fn new() -> Subscriptions {
+        Subscriptions {
+            numbers: HashMap::new(),
+            by_number: HashMap::new(),
+            next: 0,
+            due: VecDeque::new(),
+            reading: None,
+            idle: FuturesUnordered::new(),
+            full: Weak::new(),
+            held: Held::for_waits(),
+        }
+    }
+
     /// Begins to follow a dataset, in place of what was followed of it before.
     ///
     /// # Errors
     ///
-    /// `busy` if there are too many, or too many clients read from the start.
+    /// `busy` if there are too many, or too many clients read from the start, or there is no memory for more.
     pub fn begin(&mut self, app: &App, follow: Follow) -> Result<(), Problem> {
         self.end(follow.dataset());
         if self.by_number.len() >= MAX_SUBSCRIPTIONS {
             return Err(Problem::busy(format!("a socket follows at most {MAX_SUBSCRIPTIONS} datasets")));
         }
-        if follow.is_from_start() && self.full.is_none() {
-            self.full = Some(app.gates.full_sync()?);
-        }
+        let full = if follow.is_from_start() { Some(self.full_sync(app)?) } else { None };
+        self.held.more(app, watched(follow.dataset()))?;
         let number = self.next;
         self.next += 1;
         self.numbers.insert(follow.dataset().into(), number);
-        self.by_number.insert(number, Subscription { follow, begun: false, idle: None });
+        self.by_number.insert(number, Subscription { follow, begun: false, full, idle: None });
         self.due.push_back(number);
         Ok(())
+    }
+
+    fn full_sync(&mut self, app: &App) -> Result<FullSync, Problem> {
+        if let Some(full) = self.full.upgrade() {
+            return Ok(full);
+        }
+        let full = app.gates.full_sync()?;
+        self.full = Arc::downgrade(&full);
+        Ok(full)
     }
 
     /// Ends it; nothing of it comes after. False if there was none.
     pub fn end(&mut self, dataset: &[u8]) -> bool {
         let number = self.numbers.remove(dataset);
-        number.is_some_and(|number| self.by_number.remove(&number).is_some())
+        let ended = number.is_some_and(|number| self.by_number.remove(&number).is_some());
+        if ended {
+            self.held.less(watched(dataset));
+        }
+        ended
     }
 
     /// The datasets that are followed.
@@ -138,8 +169,6 @@ impl Subscriptions {
                 Read { number, follow, outcome }
             }));
         }
-        // Nobody reads from the start any more.
-        self.full = None;
         None
     }
 
@@ -164,7 +193,9 @@ impl Subscriptions {
             }
             let said = !page.is_empty || page.more || !subscription.begun;
             subscription.begun = true;
-            Ok(said.then_some(page))
+            // Whoever is up to date follows, and no longer reads everything.
+            let full = if page.more { None } else { subscription.full.take() };
+            Ok(said.then(|| page.hold(full)))
         });
         let dataset: Box<[u8]> = match &noted {
             Ok(_) => Box::default(),

@@ -3,13 +3,14 @@
 //! `cargo run --release --features server --example load -- --serve target/release/tidelog [--seconds N] [ROW..]`
 //!
 //! starts `tidelog serve` on a store of its own (and `redis-server`, if one is installed, for the rows that compare), runs
-//! the rows named (all: delivery idle pages commits socket), and prints a line of figures for each. `make load` does that.
+//! the rows named (all: delivery kill idle pages commits socket), and prints a line of figures for each. `make load` does that.
 //! It connects to loopback addresses only.
 
 mod commits;
 mod delivery;
 mod http;
 mod idle;
+mod kill;
 mod pages;
 mod redis;
 mod servers;
@@ -31,7 +32,7 @@ struct Plan {
     rows: Vec<String>,
 }
 
-const ROWS: &[&str] = &["delivery", "idle", "pages", "commits", "socket"];
+const ROWS: &[&str] = &["delivery", "kill", "idle", "pages", "commits", "socket"];
 
 impl Plan {
     fn from_args() -> Outcome<Plan> {
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
             runtime.block_on(async {
                 match row.as_str() {
                     "delivery" => delivery::run(&plan).await,
+                    "kill" => kill::run(&plan).await,
                     "idle" => idle::run(&plan).await,
                     "pages" => pages::run(&plan).await,
                     "commits" => commits::run(&plan).await,

@@ -1,6 +1,7 @@
 //! The servers under load: processes of their own, ended with this one.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,30 +12,34 @@ use crate::Outcome;
 pub struct Server {
     pub address: String,
     child: Child,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
     /// `tidelog serve` on a store of its own, with room for as many waiters as a load has.
     pub fn tidelog(binary: &Path) -> Outcome<Server> {
+        Server::tidelog_at(binary, "127.0.0.1:0")
+    }
+
+    /// The same at this address.
+    pub fn tidelog_at(binary: &Path, address: &str) -> Outcome<Server> {
         let dir = tempfile::Builder::new().prefix("tidelog-load").tempdir_in("/var/tmp")?;
-        let mut child = Command::new(binary)
-            .args(["--memory", "256M", "--data"])
-            .arg(dir.path().join("store"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--waiters-per-client", "20000"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on http://").ok_or("the server did not start")?.to_owned();
-        Ok(Server { address, child, _dir: dir })
+        let (child, address) = serve(binary, dir.path(), address)?;
+        Ok(Server { address, child, dir })
+    }
+
+    /// kill -9, and another `tidelog serve` at the same address on the same store.
+    pub fn kill_and_restart(&mut self, binary: &Path) -> Outcome {
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.address) = serve(binary, self.dir.path(), &self.address)?;
+        Ok(())
     }
 
     /// `redis-server` with `appendfsync always`; none if it is not installed.
     pub fn redis() -> Outcome<Option<Server>> {
         let dir = tempfile::Builder::new().prefix("tidelog-load").tempdir_in("/var/tmp")?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let started = Command::new("redis-server")
             .args([
                 "--port",
@@ -56,7 +61,7 @@ impl Server {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
             Ok(child) => {
-                let server = Server { address: format!("127.0.0.1:{port}"), child, _dir: dir };
+                let server = Server { address: format!("127.0.0.1:{port}"), child, dir };
                 server.reachable()?;
                 Ok(Some(server))
             }
@@ -66,7 +71,7 @@ impl Server {
     /// Another server of appends, which takes `--host`, `--port` and `--data-dir` as `durable-streams-server` does.
     pub fn streams(binary: &Path) -> Outcome<Server> {
         let dir = tempfile::Builder::new().prefix("tidelog-load").tempdir_in("/var/tmp")?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let child = Command::new(binary)
             .args(["--host", "127.0.0.1", "--port", &port, "--data-dir"])
             .arg(dir.path())
@@ -74,7 +79,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let server = Server { address: format!("127.0.0.1:{port}"), child, _dir: dir };
+        let server = Server { address: format!("127.0.0.1:{port}"), child, dir };
         server.reachable()?;
         Ok(server)
     }
@@ -96,6 +101,29 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? << 10)
     }
+}
+
+/// Starts `tidelog serve` on the store in this directory; where it listens.
+fn serve(binary: &Path, dir: &Path, address: &str) -> Outcome<(Child, String)> {
+    let mut child = Command::new(binary)
+        .args(["--memory", "256M", "--data"])
+        .arg(dir.join("store"))
+        .args(["serve", "--listen", address, "--waiters-per-client", "20000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", binary.display()))?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    let address = line.trim().strip_prefix("listening on http://").ok_or("the server did not start")?.to_owned();
+    Ok((child, address))
+}
+
+/// An address for a server that comes back to it. Its port is below those that Linux gives to clients: one that dials
+/// while nobody listens would now and then be given the very port that it dials, and be connected to itself.
+pub fn lasting_address() -> Outcome<String> {
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let port = (20_000..30_000).skip(std::process::id() as usize % 5000).find(free).ok_or("no port is free")?;
+    Ok(format!("127.0.0.1:{port}"))
 }
 
 impl Drop for Server {

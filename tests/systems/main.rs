@@ -9,6 +9,7 @@ mod client_calls;
 mod client_tries_again;
 mod compare_by_tags;
 mod curl;
+mod delivery_through_kills;
 mod log_style_increment;
 mod long_poll_of_a_work_group;
 mod store_and_forward;

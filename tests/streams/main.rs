@@ -4,6 +4,7 @@ mod events;
 mod groups;
 mod groups_at_random;
 mod memory;
+mod slow_readers;
 mod socket;
 mod socket_room;
 mod support;

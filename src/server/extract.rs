@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde::de::value::MapAccessDeserializer;
@@ -169,6 +170,10 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
         .header(header::ACCEPT_ENCODING, "gzip, zstd"));
     }
     let mut body = request.into_body();
+    // One that says how large it is need not come.
+    if body.size_hint().lower() > app.config.body_bytes as u64 {
+        return Err(too_large(app));
+    }
     let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), Held::for_bodies());
     let (began, patience) = (Instant::now(), app.config.patience);
     loop {
@@ -183,11 +188,7 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
         };
         let Ok(data) = frame.into_data() else { continue };
         if held.bytes() + data.len() > app.config.body_bytes {
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("the body is larger than {} bytes; send less at once", app.config.body_bytes),
-            ));
+            return Err(too_large(app));
         }
         held.more(app, data.len())?;
         // Most bodies come in one piece, and that is not copied.
@@ -202,6 +203,11 @@ pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
         }
     }
     Ok(Whole { bytes: if all.is_empty() { first } else { all.into() }, held })
+}
+
+fn too_large(app: &App) -> Problem {
+    let detail = format!("the body is larger than {} bytes; send less at once", app.config.body_bytes);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
 /// The path of a dataset, or of what stands below it, as a reference that can be followed.

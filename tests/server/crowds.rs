@@ -118,43 +118,83 @@ fn a_client_that_reads_a_byte_at_a_time_hurts_nobody() {
     server.stop();
 }
 
-/// Requests that are wrong in every way, by the thousand: each is answered with what is wrong, and none leaves anything
-/// behind.
+/// In how many ways a request is wrong here.
+const WAYS: usize = 20;
+/// The largest body that the server takes of these.
+const BODY: usize = 64 << 10;
+
+/// A request that is wrong in the way that its number says; the status, and what it must be.
+fn wrong(server: &Server, n: usize) -> (u16, u16) {
+    let with = |method: &str, target: &str| server.request(method, target).token("right");
+    let raw = |request: &str| exchange(server.address(), request.as_bytes(), false).status;
+    let cbor = |body: &[u8]| with("POST", "/v1/commits").header("content-type", "application/cbor").body(body);
+    let put =
+        "PUT /v1/datasets/d/entities/e HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer right";
+    match n % WAYS {
+        // Who asks.
+        0 => (server.request("GET", "/v1/datasets").token("wrong").answer().status, 401),
+        1 => (server.get("/v1/datasets/d/changes").status, 401),
+        2 => (server.request("POST", "/v1/commits").token("wrong").body(vec![0; 1000]).answer().status, 401),
+        3 => (with("DELETE", "/v1/datasets/d").answer().status, 403),
+        // Too large: a body that says so, with nothing of it sent; one that does not say so; heads and
+        // targets; and a body that is sent.
+        4 => (raw(&format!("{put}\r\ncontent-length: {}\r\n\r\n", BODY + 1)), 413),
+        5 => {
+            let chunks = format!("1000\r\n{}\r\n", "x".repeat(0x1000)).repeat(BODY / 0x1000 + 1);
+            (raw(&format!("{put}\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")), 413)
+        }
+        6 => (with("GET", "/v1/datasets").header("x-large", &"x".repeat(70_000)).answer().status, 431),
+        7 => {
+            let sent = (0..100).fold(with("GET", "/v1/datasets"), |sent, n| sent.header(&format!("x-{n}"), "1"));
+            (sent.answer().status, 431)
+        }
+        8 => (with("GET", &format!("/v1/datasets/{}", "x".repeat(17_000))).answer().status, 414),
+        9 => (with("GET", &format!("/v1/datasets/{}", "x".repeat(70_000))).answer().status, 431),
+        10 => (with("PUT", "/v1/datasets/d/entities/e").body(vec![0; 4 * BODY]).answer().status, 413),
+        // What cannot be read.
+        11 => (with("POST", "/v1/commits").json("{\"changes\":[").answer().status, 400),
+        12 => (with("POST", "/v1/commits").json("[".repeat(5000)).answer().status, 400),
+        13 => (cbor(b"\xa1\x67changes\x9f").answer().status, 400),
+        14 => (cbor(&[0x81; 5000]).answer().status, 400),
+        15 => (raw("\x16\x03\x01 nonsense\r\n\r\n"), 400),
+        // What there is not, or cannot be.
+        16 => (with("GET", &format!("/v1/datasets/d/changes?since=c{}", "A".repeat(n % 200))).answer().status, 410),
+        17 => (with("PUT", &format!("/v1/datasets/d/entities/{}", "e".repeat(1100))).body("1").answer().status, 400),
+        18 => (with("PUT", "/v1/datasets/%00d/entities/e").body("1").answer().status, 400),
+        _ => (with("POST", &format!("/v1/{}", "x".repeat(n % 100))).answer().status, 404),
+    }
+}
+
+/// Requests that are wrong in every way, each by the thousand: each is answered with what is wrong, and none leaves
+/// anything behind.
 #[test]
 fn thousands_of_wrong_requests_are_refused_in_flat_memory() {
-    let server = Server::with_tokens(&[("right", "write")]);
-    let wrong = |n: usize| {
-        let with = |method: &str, target: String| server.request(method, &target).token("right");
-        match n % 10 {
-            0 => (server.request("GET", "/v1/datasets").token("wrong").answer().status, 401),
-            1 => (server.get("/v1/datasets/d/changes").status, 401),
-            2 => (with("POST", "/v1/commits".into()).json("{\"changes\":[").answer().status, 400),
-            3 => (with("POST", "/v1/commits".into()).json("[".repeat(5000)).answer().status, 400),
-            4 => (with("GET", format!("/v1/datasets/d/changes?since=c{}", "A".repeat(n % 200))).answer().status, 410),
-            5 => (with("PUT", format!("/v1/datasets/d/entities/{}", "e".repeat(1100))).body("1").answer().status, 400),
-            6 => (with("PUT", "/v1/datasets/%00d/entities/e".into()).body("1").answer().status, 400),
-            7 => (with("DELETE", "/v1/datasets/d".into()).answer().status, 403),
-            8 => (with("POST", format!("/v1/{}", "x".repeat(n % 100))).answer().status, 404),
-            _ => (exchange(server.address(), b"\x16\x03\x01 nonsense\r\n\r\n", false).status, 400),
-        }
-    };
+    let server = Server::with_tokens_and(&[("right", "write")], &["--body-bytes", &BODY.to_string()]);
     let run = |from: usize, to: usize| {
         std::thread::scope(|scope| {
             for thread in 0..8 {
+                let server = &server;
                 scope.spawn(move || {
                     for n in (from + thread..to).step_by(8) {
-                        let (status, expected) = wrong(n);
-                        assert_eq!(status, expected, "request {n}");
+                        let (status, expected) = wrong(server, n);
+                        assert_eq!(status, expected, "request {n}, of way {}", n % WAYS);
                     }
                 });
             }
         });
     };
-    run(0, 1000);
+    let (first, all, began) = (100 * WAYS, 1100 * WAYS, Instant::now());
+    run(0, first);
     let before = resident(server.pid());
-    run(1000, 6000);
+    run(first, all);
     let after = resident(server.pid());
-    println!("{} KiB before, {} KiB after 5,000 more", before >> 10, after >> 10);
+    println!(
+        "{all} in {:.1?}; {} KiB before, {} KiB after the last {}",
+        began.elapsed(),
+        before >> 10,
+        after >> 10,
+        all - first,
+    );
     assert!(after < before + (24 << 20), "{} MiB more", (after - before) >> 20);
     assert_eq!(server.request("GET", "/v1/datasets").token("right").answer().ok()["datasets"], serde_json::json!([]));
     server.stop();

@@ -42,10 +42,16 @@ impl Server {
 
     /// Restricted to tokens, each with what it may do.
     pub fn with_tokens(grants: &[(&str, &str)]) -> Server {
+        Server::with_tokens_and(grants, &[])
+    }
+
+    /// The same with more options of `serve`.
+    pub fn with_tokens_and(grants: &[(&str, &str)], options: &[&str]) -> Server {
         let dir = TempDir::new().expect("a directory can be made");
         let file = tokens(&dir);
         write_tokens(&file, grants);
-        Server::on(dir, &["--tokens", file.to_str().expect("a path is text")])
+        let tokens = ["--tokens", file.to_str().expect("a path is text")];
+        Server::on(dir, &[&tokens, options].concat())
     }
 
     fn on(dir: TempDir, options: &[&str]) -> Server {

@@ -2,8 +2,13 @@
 //! so and is skipped; under `CI=true` it fails.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// `tidelog serve` with its demo, killed when dropped.
 struct Server(Child);
@@ -56,13 +61,14 @@ fn the_javascript_client_ends_equal_to_a_server_that_was_killed() {
     }
 }
 
-/// `tidelog serve` with these arguments, and its address.
+/// `tidelog serve` with these arguments, as a group of processes of its own, and its address.
 fn serve(dir: &Path, arguments: &[&str]) -> (Server, String) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_tidelog"))
         .arg("--data")
         .arg(dir.join("data"))
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(arguments)
+        .process_group(0)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the binary starts");
@@ -72,6 +78,33 @@ fn serve(dir: &Path, arguments: &[&str]) -> (Server, String) {
     out.read_line(&mut line).expect("its output");
     let url = line.trim().strip_prefix("listening on ").expect("its address").to_owned();
     (server, url)
+}
+
+/// What `make run` starts, and a Ctrl-C, which goes to the whole group.
+#[test]
+fn the_demo_shows_its_page_and_ends_well_on_an_interrupt() {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let (mut server, url) = serve(dir.path(), &["--demo"]);
+    let page = ureq::get(&url).call().expect("a page").into_body().read_to_string().expect("a text");
+    assert!(page.contains("<title>Tidelog</title>"), "{page}");
+    // Somebody waits meanwhile, as the page does.
+    let head = ureq::get(format!("{url}/v1/datasets/chats%2Fcrew/events")).call().expect("a stream");
+    assert_eq!(head.status(), 200);
+
+    let (group, told) = (Pid::from_child(&server.0), Instant::now());
+    kill_process_group(group, Signal::INT).expect("it can be told");
+    let status = loop {
+        if let Some(status) = server.0.try_wait().expect("its status") {
+            break status;
+        }
+        assert!(told.elapsed() < Duration::from_secs(5), "it does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert_eq!(test_kill_process_group(group), Err(Errno::SRCH), "a process is left");
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_tidelog"));
+    let verify = verify.arg("--data").arg(dir.path().join("data")).arg("verify").output().expect("the binary starts");
+    assert!(verify.status.success(), "{verify:?}");
 }
 
 /// Whether pages can be looked at here.

@@ -99,6 +99,8 @@ pub enum Error {
     Evicted {
         /// The consumer.
         consumer: String,
+        /// The dataset that it reads.
+        dataset: Vec<u8>,
         /// The key below which history is gone.
         floor: u64,
     },
@@ -315,10 +317,11 @@ impl fmt::Display for Error {
                 "{} is open in another process; nothing was changed: one process at a time can open a store, also for reading",
                 dir.display()
             ),
-            Error::Evicted { consumer, floor } => write!(
+            Error::Evicted { consumer, dataset, floor } => write!(
                 f,
-                "consumer '{consumer}' fell too far behind: changes up to key {floor} are gone; read the dataset \
-                 again from 0 and acknowledge from there"
+                "consumer '{consumer}' fell too far behind: changes of dataset '{}' up to key {floor} are gone; read it \
+                 again from 0 and acknowledge from there",
+                Name(dataset)
             ),
             Error::Closed => f.write_str("the engine was closed"),
             Error::Io { what, source } => write!(f, "{what}: {source}"),

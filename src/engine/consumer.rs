@@ -28,7 +28,7 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
     let acked = known.unwrap_or(Acked { position: 0, bound: pin.visible });
     let floor = dataset.record().history_floor;
     if acked.position.max(acked.bound) < floor {
-        return Err(Error::Evicted { consumer: consumer.to_string(), floor });
+        return Err(Error::Evicted { consumer: consumer.to_string(), dataset: name.to_vec(), floor });
     }
     let Acked { position, bound } = acked;
     let window = match bound > position {

@@ -192,9 +192,9 @@ pub fn error(error: &Error) -> ErrorBody {
         }
         Error::FormatTooNew { file, .. } => return body.file(file),
         Error::Locked { dir } => return body.file(dir),
-        Error::Evicted { consumer, floor } => {
+        Error::Evicted { consumer, dataset, floor } => {
             body.floor = Some(floor.to_string());
-            return body.consumer(consumer);
+            return body.consumer(consumer).dataset(dataset);
         }
         Error::Invalid { .. }
         | Error::NotFound { .. }

@@ -49,7 +49,9 @@ fn past_the_budget_the_laggard_is_evicted() {
     // Every entry is what the lease kept; the latest view may still be whole.
     let every = Limits::default().view(View::Every);
     let evicted = |engine: &Engine| match engine.consumer_fetch("indexer", "d", every) {
-        Err(Error::Evicted { consumer, floor }) => assert!(consumer == "indexer" && floor > first),
+        Err(Error::Evicted { consumer, dataset, floor }) => {
+            assert!(consumer == "indexer" && dataset == b"d" && floor > first);
+        }
         other => panic!("expected an eviction, got {other:?}"),
     };
     evicted(&engine);

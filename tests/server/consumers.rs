@@ -132,7 +132,7 @@ fn a_consumer_that_fell_too_far_behind_is_told_and_begins_again() {
         std::thread::sleep(Duration::from_millis(20));
     };
     let problem = evicted.problem(410, "evicted");
-    assert_eq!(problem["consumer"], "mailer", "{problem}");
+    assert_eq!((&problem["consumer"], &problem["dataset"]), (&json!("mailer"), &json!("a/b")), "{problem}");
     let floor: u64 = problem["floor"].as_str().and_then(|key| key.parse().ok()).expect("there is a floor");
     assert!(floor > first.parse().expect("a key is a number"), "{problem}");
     let after: u64 = evicted.header("retry-after").and_then(|text| text.parse().ok()).expect("when to come back");

@@ -19,6 +19,7 @@ mod long_poll;
 mod memory;
 mod names;
 mod openapi;
+mod ready;
 mod retention;
 mod stale;
 mod support;

@@ -92,7 +92,7 @@ fn errors() -> Vec<Error> {
         stale(StaleReason::Recreated),
         stale(StaleReason::Future),
         stale(StaleReason::Malformed),
-        Error::Evicted { consumer: text(), floor: 5 },
+        Error::Evicted { consumer: text(), dataset: b"d".to_vec(), floor: 5 },
         Error::Conflict { dataset: b"d".to_vec(), entity: b"\xff".to_vec(), current: Some(7) },
         Error::IdempotencyMismatch { id: b"i".to_vec(), first: 7 },
         Error::Damaged { file: "f".into(), offset: Some(4096), what: text() },
@@ -144,6 +144,7 @@ fn an_error_names_what_it_concerns() {
     let damaged = body("damaged");
     assert_eq!((&damaged["file"], &damaged["offset"]), (&"f".into(), &4096.into()));
     assert_eq!(body("locked")["file"], "f");
-    assert_eq!(body("evicted")["floor"], "5");
+    let evicted = body("evicted");
+    assert_eq!((&evicted["consumer"], &evicted["dataset"], &evicted["floor"]), (&"x".into(), &"d".into(), &"5".into()));
     assert_eq!(body("closed").as_object().map(|fields| fields.len()), Some(2));
 }

@@ -57,7 +57,7 @@ struct Fetch {
     request_body = Fetch,
     responses(
         (status = 200, description = "A page, empty if nothing is due", body = schemas::ChangesBody),
-        (status = 410, description = "The consumer fell too far behind; the `Link` of relation `restart` leads to everything"),
+        (status = 410, description = "The `consumer` fell too far behind in the `dataset`: up to the `floor`, what it has not seen is gone; the `Link` of relation `restart` leads to everything"),
         (status = 429, description = "The client holds too many waits already"),
         (status = 507, description = "The disk is full; nothing was written")
     )

@@ -22,7 +22,7 @@ async fn healthz() -> &'static str {
 /// Whether the store takes reads and writes.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "It does"),
-    (status = 503, description = "It is stopping, or takes no writes")
+    (status = 503, description = "It is stopping, or takes no writes since one failed")
 ))]
 async fn readyz(app: Shared) -> Result<&'static str, Problem> {
     if app.closing.begun() {

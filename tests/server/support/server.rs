@@ -54,9 +54,25 @@ impl Server {
         Server::on(dir, &[&tokens, options].concat())
     }
 
+    /// One that is told when it writes beyond a limit that is set to it later, and not ended by the signal that comes with
+    /// that.
+    pub fn told_of_limits() -> Server {
+        let dir = TempDir::new().expect("a directory can be made");
+        let tidelog = command(&dir);
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"trap '' XFSZ; exec "$@""#, "sh"]).arg(tidelog.get_program()).args(tidelog.get_args());
+        command.env_remove("TIDELOG_DATA");
+        Server::run(dir, command, &[])
+    }
+
     fn on(dir: TempDir, options: &[&str]) -> Server {
+        let command = command(&dir);
+        Server::run(dir, command, options)
+    }
+
+    fn run(dir: TempDir, mut command: Command, options: &[&str]) -> Server {
         let log = File::create(dir.path().join("server.log")).expect("a file can be made");
-        let mut process = command(&dir)
+        let mut process = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(options)
             .stdin(Stdio::null())

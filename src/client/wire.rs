@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{Error, Result};
+use crate::limits::{MAX_ENTITY_BYTES, MAX_PAYLOAD_BYTES};
+use crate::types::entries::Builder;
 use crate::{Cursor, Entry, Op, Page, Pending, SyncKey};
 
 /// A key or a difference of keys: decimal digits.
@@ -135,11 +137,19 @@ impl EntryWire<'_> {
             (None, Some(base64)) => Some(decode("payload", &base64)?),
             (None, None) => None,
         };
+        let entity = needed("entity", self.entity, self.entity_base64)?;
+        let payload_len = payload.as_ref().map_or(self.payload_len.unwrap_or(0), Bytes::len);
+        let most_payload = if op == Op::Delete { 0 } else { MAX_PAYLOAD_BYTES };
+        if entity.is_empty() || entity.len() > MAX_ENTITY_BYTES || payload_len > most_payload {
+            let (key, entity) = (self.key.0, entity.len());
+            let what = format!("the entry at key {key} has an entity of {entity} bytes and a payload of {payload_len}");
+            return Err(Error::unexpected(what));
+        }
         Ok(Entry {
             key: SyncKey::new(self.key.0),
             op,
-            entity: needed("entity", self.entity, self.entity_base64)?,
-            payload_len: payload.as_ref().map_or(self.payload_len.unwrap_or(0), Bytes::len),
+            entity,
+            payload_len,
             payload,
             time_ms: self.time,
             origin: name("origin", self.origin, self.origin_base64)?,
@@ -195,8 +205,10 @@ pub(super) fn cursor(text: &str) -> Result<Cursor> {
 }
 
 pub(super) fn page(wire: Vec<EntryWire<'_>>, end: PageEndWire) -> Result<Page> {
+    let mut read = Builder::new();
+    entries(wire)?.iter().for_each(|entry| read.add(entry));
     Ok(Page {
-        entries: entries(wire)?.into_iter().collect(),
+        entries: read.finish(),
         next: cursor(&end.next)?,
         position: SyncKey::new(end.key.0),
         more: end.more,

@@ -1,6 +1,7 @@
 //! One page of changes: the window rules over chunks and tails.
 
 mod moment;
+mod owned;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,15 +10,17 @@ use bytes::Bytes;
 
 use super::core::Core;
 use super::pin::{Dataset, Pin};
-use crate::chunk::{Chunk, ChunkMeta};
+use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
-use crate::tail::{EntryBytes, Inner, Tail, TailDataset, TailEntry};
+use crate::tail::{EntryBytes, Tail, TailEntry};
 use crate::types::entries::{Builder, EntryHead, Place};
-use crate::types::{Entry, Keep, Limits, Op, Page, Pending, SyncKey, View};
+use crate::types::{Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
 use moment::position_at;
+use owned::COPY_ABOVE_BYTES;
+pub use owned::{sealed_entry, tail_entry};
 
 /// The page of `dataset` after `cursor`.
 pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Result<Page> {
@@ -215,13 +218,17 @@ impl Reader<'_, '_> {
         let facts = Facts { key, is_delete, successor };
         let verdict = self.window.judge(self.rules, &facts, || Ok::<_, Error>(row.life()))?;
         let with_payload = self.limits.payloads;
-        let (at, entity_len, payload_len) = row.place();
+        let (place, entity_len, payload_len) = row.place();
         let size = usize::from(entity_len) + if with_payload { payload_len as usize } else { 0 };
         Ok(self.take(key, verdict, size, |entries, new| {
-            let block = *block.get_or_insert_with(|| entries.share(chunk.bytes().clone()));
             let (time_ms, origin, last) = (row.time_ms(), chunk.origin(row), row.last());
             let head = EntryHead { key, op, time_ms, origin, new, last, with_payload };
-            entries.push(&head, &Place { block, at, entity_len, payload_len });
+            if !with_payload && chunk.bytes().len() > COPY_ABOVE_BYTES {
+                let ChunkEntry { entity, payload, .. } = chunk.entry(at);
+                return entries.copy(&head, entity, payload);
+            }
+            let block = *block.get_or_insert_with(|| entries.share(chunk.bytes().clone()));
+            entries.push(&head, &Place { block, at: place, entity_len, payload_len });
         }))
     }
 
@@ -346,39 +353,6 @@ enum Taken {
         key: u64,
         entity: Bytes,
     },
-}
-
-/// An entry of a chunk, as it is handed out.
-pub fn sealed_entry(chunk: &Chunk, at: usize, payloads: bool, new: bool) -> Entry {
-    let row = chunk.entry(at);
-    let payload = (payloads && row.op != Op::Delete).then(|| chunk.payload_bytes(at));
-    Entry {
-        key: SyncKey::new(row.key),
-        op: row.op,
-        entity: chunk.entity_bytes(at),
-        payload_len: row.payload.len(),
-        payload,
-        time_ms: row.time_ms,
-        origin: chunk.origin_bytes(at),
-        new,
-        last: row.last,
-    }
-}
-
-/// An entry of a tail, as it is handed out; whether it is new is to be found out.
-pub fn tail_entry(inner: &Inner, part: &TailDataset, entry: &TailEntry, payloads: bool) -> Entry {
-    let frame = &inner.frames[entry.frame as usize];
-    Entry {
-        key: SyncKey::new(entry.key),
-        op: entry.op,
-        entity: part.entity_bytes(entry),
-        payload: (payloads && entry.op != Op::Delete).then(|| part.payload_bytes(entry)),
-        payload_len: entry.payload_len(),
-        time_ms: frame.time_ms,
-        origin: frame.origin.clone(),
-        new: false,
-        last: entry.last,
-    }
 }
 
 /// What lies above `position`: what was ever appended there, less what is known to be before it. `read` is the last

@@ -142,10 +142,10 @@ impl Commits {
             let what = format!("{} commits of {} bytes wait to be written", queue.requests.len(), queue.bytes);
             return Err(Error::Busy { what });
         }
-        let gathered = queue.is_gathered();
+        let gathered = queue.is_gathered(core);
         queue.bytes += bytes;
         queue.requests.push_back(request.clone());
-        if queue.is_gathered() && !gathered {
+        if queue.is_gathered(core) && !gathered {
             self.changed.notify_all();
         }
         Ok(request)

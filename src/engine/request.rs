@@ -110,7 +110,8 @@ impl Request {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Commit>> {
+    /// The outcome, if it is there; else the waker is woken by it.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Commit>> {
         let mut slot = self.slot.lock();
         if let Some(outcome) = slot.outcome.take() {
             slot.taken = true;

@@ -66,8 +66,12 @@ impl Blocks {
         if self.filling_at == Some(block) { None } else { self.full.get(block as usize) }
     }
 
-    /// Goes on as if nothing but this many bytes had been added.
-    pub fn forget_all_but(&mut self, bytes: u64) {
+    /// Goes on as if nothing but this many bytes had been added, in so many blocks. No reader has seen any other.
+    pub fn forget_all_but(&mut self, bytes: u64, blocks: usize) {
+        self.full.truncate(blocks);
+        if self.filling_at.is_some_and(|at| at as usize >= blocks) {
+            (self.filling, self.filling_at) = (Vec::new(), None);
+        }
         self.held = bytes as usize;
     }
 }

@@ -142,7 +142,8 @@ impl TailDataset {
 
     pub(super) fn take_back(&mut self, base: u64) {
         self.entries.truncate(self.entries.partition_point(|entry| entry.key < base));
-        self.blocks.forget_all_but(self.entries.last().map_or(0, |last| last.bytes_upto));
+        let blocks = self.entries.iter().map(|entry| entry.block as usize + 1).max().unwrap_or(0);
+        self.blocks.forget_all_but(self.entries.last().map_or(0, |last| last.bytes_upto), blocks);
         let kept = self.next();
         for entry in self.entries.iter_mut().filter(|entry| entry.newer >= kept) {
             entry.newer = NONE;

@@ -269,18 +269,8 @@ impl IntoIterator for Entries {
     }
 }
 
-/// What was made elsewhere: a client's page.
-impl FromIterator<Entry> for Entries {
-    fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Entries {
-        let mut builder = Builder::new();
-        for entry in entries {
-            builder.add(&entry);
-        }
-        builder.finish()
-    }
-}
-
 /// An entry larger than this gets a block of its own where entries are made of what does not lie side by side.
+#[cfg(any(feature = "client", test))]
 const ALONE_ABOVE_BYTES: usize = 4 << 10;
 
 /// Entries in the making.
@@ -342,7 +332,9 @@ impl Builder {
         self.push(head, &place);
     }
 
-    fn add(&mut self, entry: &Entry) {
+    /// Adds a client's entry, which keeps the limits of entities and payloads.
+    #[cfg(any(feature = "client", test))]
+    pub fn add(&mut self, entry: &Entry) {
         let Entry { key, op, time_ms, new, last, .. } = *entry;
         let (origin, with_payload) = (entry.origin.as_deref(), entry.payload.is_some());
         let head = EntryHead { key: key.get(), op, time_ms, origin, new, last, with_payload };
@@ -359,6 +351,7 @@ impl Builder {
         self.push(&head, &place);
     }
 
+    /// What was added.
     pub fn finish(mut self) -> Entries {
         self.entries.blocks[OWN as usize] = Bytes::from(self.own);
         self.entries

@@ -1,8 +1,10 @@
 //! The lead: who has it, and how it goes on to the next.
 
 use super::super::core::{Core, Unbroken};
+use super::super::tails::MAX_FROZEN;
 use super::sync::Turn;
 use super::{Commits, Queue};
+use crate::types::Durability;
 
 /// As many commits, or as many bytes of them, are written while a sync runs. Fewer wait for its end, and for more to be
 /// written with them: each write and each thread that is woken for it costs as much as a few commits.
@@ -41,9 +43,12 @@ impl Drop for Lead<'_> {
 }
 
 impl Queue {
-    /// Whether there is enough to be written without waiting for more.
-    pub(super) fn is_gathered(&self) -> bool {
-        self.requests.len() >= GATHERED || self.bytes >= GATHERED_BYTES
+    /// Whether there is enough to be written without waiting for more, or someone who is answered before the sync.
+    pub(super) fn is_gathered(&self, core: &Core) -> bool {
+        let enough = GATHERED.min(core.options.max_queued / 2);
+        self.requests.len() >= enough
+            || self.bytes >= GATHERED_BYTES
+            || self.requests.iter().any(|request| request.durability == Durability::Buffered)
     }
 }
 
@@ -51,12 +56,13 @@ impl Commits {
     /// Writes one group, hands the lead on, and sees to the sync, unless another thread does.
     pub(super) fn lead(&self, core: &Core) {
         let mut lead = Lead { commits: self, core, over: false };
-        self.gather();
-        let unbroken = Unbroken::begin(core);
-        let someone_waits = self.write_group(core);
-        unbroken.end();
-        if someone_waits {
-            self.queue.lock().unsynced = true;
+        if self.gather(core) {
+            let unbroken = Unbroken::begin(core);
+            let someone_waits = self.write_group(core);
+            unbroken.end();
+            if someone_waits {
+                self.queue.lock().unsynced = true;
+            }
         }
         let turn = lead.end();
         drop(lead);
@@ -65,12 +71,19 @@ impl Commits {
         }
     }
 
-    /// Waits while a sync runs and little is to be written.
-    fn gather(&self) {
+    /// Waits while a sync runs and little is to be written. False if nothing is to be written yet: what waits for a sync
+    /// would wait for a seal too, which makes room for more.
+    fn gather(&self, core: &Core) -> bool {
         let mut queue = self.queue.lock();
-        while queue.syncing && !queue.is_gathered() {
+        while queue.syncing && (!queue.is_gathered(core) || (queue.unsynced && Self::is_full(core, &queue))) {
             self.changed.wait(&mut queue);
         }
+        !queue.unsynced || !Self::is_full(core, &queue)
+    }
+
+    fn is_full(core: &Core, queue: &Queue) -> bool {
+        let tails = core.tails.pin();
+        tails.frozen().len() >= MAX_FROZEN && tails.active().bytes() + queue.bytes > core.options.tail_limit()
     }
 
     /// Gives the lead to whoever waits to be written next, or to no one.

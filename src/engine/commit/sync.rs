@@ -75,7 +75,7 @@ impl Drop for Turn<'_> {
         let mut queue = self.commits.queue.lock();
         queue.syncing = false;
         // Whoever has a commit in the queue leads by itself.
-        if queue.unsynced && !queue.leading && queue.requests.is_empty() {
+        if queue.unsynced && !queue.leading && queue.requests.is_empty() && self.core.poison.get().is_none() {
             self.commits.call_leader(&mut queue);
         }
         self.commits.changed.notify_all();
@@ -108,19 +108,13 @@ impl Commits {
             written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads, upto: end });
         }
         (written.point, written.end) = (writer.log.sync_point(), end);
-        // A refusal need not wait if nothing does on which it may depend.
-        let at_once = if written.synced >= end {
-            refused
-        } else {
-            someone_waits |= !refused.is_empty();
-            written.waiting.extend(refused.into_iter().map(|refused| Waiting { upto: end, ..refused }));
-            Vec::new()
-        };
+        // Also a refusal that depends on nothing that is not synced: no waker is called by a thread that leads.
+        someone_waits |= !refused.is_empty();
+        written.waiting.extend(refused.into_iter().map(|refused| Waiting { upto: end, ..refused }));
         if planted(Bug::VisibleBeforeSync) {
             core.publish(written.last_key);
         }
         drop(written);
-        answer(core, at_once);
         if buffered && !someone_waits {
             self.sync_in_background(core.options.sync_interval);
         }
@@ -143,6 +137,10 @@ impl Commits {
 
     /// Syncs all that is written, publishes what that makes visible, and answers all who waited for it.
     pub(super) fn sync(&self, core: &Core, turn: Turn<'_>) {
+        if core.poison.get().is_some() {
+            // The turn answers all who wait.
+            return drop(turn);
+        }
         let mut written = self.written.lock();
         let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
         let waiting = std::mem::take(&mut written.waiting);
@@ -158,7 +156,7 @@ impl Commits {
             drop(turn);
             return fail(core, waiting);
         }
-        core.metrics.syncs.fetch_add(1, Ordering::Relaxed);
+        core.metrics.syncs.fetch_add(u64::from(!is_synced), Ordering::Relaxed);
         core.publish(last_key);
         let mut written = self.written.lock();
         written.synced = target;

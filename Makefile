@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help setup build run history test check fmt clippy docs features deny package torture planted fuzz bench load http \
-  peers peers-long clean
+  peers peers-long peers-check clean
 
 # The repository whose history `make history` records.
 REPO ?= $(CURDIR)
@@ -119,6 +119,9 @@ peers: setup ## Measure beside RocksDB, fjall, redb, SQLite and Redis (an hour; 
 peers-long: setup ## The long run: ENTRIES entries, Tidelog alone
 	$(PEERS) run --entries $(ENTRIES) long
 	$(PEERS) report
+
+peers-check: setup ## Lint the benchmark beside other stores, which is a package of its own
+	$(subst cargo run --release,cargo clippy,$(PEERS)) -D warnings
 
 clean: ## Remove what cargo built
 	cargo clean

@@ -1,6 +1,7 @@
 //! The engines behind one small trait. Each gives its entries the keys 1, 2, 3... in the order of one appender.
 
 pub mod fjall;
+pub mod memory;
 pub mod raw;
 pub mod redb;
 pub mod redis;
@@ -46,6 +47,7 @@ pub trait Engine: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     Raw,
+    Memory,
     Tidelog,
     TidelogDefault,
     Rocks,
@@ -56,12 +58,33 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All but the raw file, which has nothing to read from.
-    pub const READERS: [Kind; 7] =
-        [Kind::Tidelog, Kind::TidelogDefault, Kind::Rocks, Kind::Fjall, Kind::Redb, Kind::Sqlite, Kind::Redis];
+    /// All that can be read from. What is in memory is the limit of reading, as the raw file is that of writing.
+    pub const READERS: [Kind; 8] = [
+        Kind::Memory,
+        Kind::Tidelog,
+        Kind::TidelogDefault,
+        Kind::Rocks,
+        Kind::Fjall,
+        Kind::Redb,
+        Kind::Sqlite,
+        Kind::Redis,
+    ];
 
-    pub const ALL: [Kind; 8] = [
+    /// All that make a commit durable.
+    pub const WRITERS: [Kind; 8] = [
         Kind::Raw,
+        Kind::Tidelog,
+        Kind::TidelogDefault,
+        Kind::Rocks,
+        Kind::Fjall,
+        Kind::Redb,
+        Kind::Sqlite,
+        Kind::Redis,
+    ];
+
+    pub const ALL: [Kind; 9] = [
+        Kind::Raw,
+        Kind::Memory,
         Kind::Tidelog,
         Kind::TidelogDefault,
         Kind::Rocks,
@@ -74,6 +97,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Raw => "raw file",
+            Kind::Memory => "in memory",
             Kind::Tidelog => "Tidelog",
             Kind::TidelogDefault => "Tidelog, 256 MiB",
             Kind::Rocks => "RocksDB",
@@ -88,6 +112,7 @@ impl Kind {
         let names = names.clone();
         match self {
             Kind::Raw => Box::new(raw::Raw::open(dir, names)),
+            Kind::Memory => Box::new(memory::Memory::new(names)),
             Kind::Tidelog => Box::new(tidelog::Tidelog::open(dir, names, tidelog::options(MEMORY))),
             Kind::TidelogDefault => Box::new(tidelog::Tidelog::open(dir, names, tidelog::options(DEFAULT_MEMORY))),
             Kind::Rocks => Box::new(rocks::Rocks::open(dir, names)),

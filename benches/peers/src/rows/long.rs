@@ -82,7 +82,7 @@ pub fn long(ctx: &Ctx) -> Row {
         ));
     }
     row.note("pages: sealed, keys uniform in 10 % to 50 % of the log, read for the first time; datasets drawn as the changes were; view `Every`");
-    row.note(format!("killed with {} of {} MiB in the tail", killed_tail >> 20, MEMORY / 16 >> 20));
+    row.note(format!("killed with {} of {} MiB in the tail", killed_tail >> 20, (MEMORY / 16) >> 20));
     let line = |label: &str, value: fn(&PagesAt) -> f64| Curve {
         label: label.into(),
         points: appended.pages.iter().map(|at| (at.entries as f64, value(at))).collect(),

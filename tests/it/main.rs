@@ -15,11 +15,13 @@ mod consumers;
 mod damaged_files;
 mod expect;
 mod floor_cost;
+mod full_disk;
 #[cfg(feature = "testing")]
 mod fuzz_corpus;
 #[cfg(feature = "cli")]
 mod git_history;
 mod grace;
+mod group_commit;
 mod idempotency;
 mod keys_never_reused;
 mod limits;
@@ -49,3 +51,4 @@ mod verify;
 mod views;
 mod watch;
 mod window_keep;
+mod without_payloads;

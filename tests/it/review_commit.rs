@@ -1,33 +1,15 @@
 //! Commits that meet in one group, or were prepared on one that the disk had no room for.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
-use tidelog::{Batch, Commit, Durability, Engine, Error, Expect, Receipt, Result};
+use tidelog::{Batch, Engine, Error, Expect, Receipt};
 
-use crate::support::{BAD, FULL, HOLD, Hooks, PATIENCE, put, small, store, value};
+use crate::support::{BAD, FULL, HOLD, Hooks, batch, outcome, put, small, store, submit, value};
 
 fn hooked() -> (tempfile::TempDir, Engine, Hooks) {
     let hooks = Hooks::default();
     let (dir, engine) = store(small().vfs(Arc::new(hooks.clone())));
     (dir, engine, hooks)
-}
-
-fn batch(dataset: &str, entity: &str, payload: &str) -> Batch {
-    let mut batch = Batch::new();
-    batch.put(dataset.to_owned(), entity.to_owned(), payload.to_owned());
-    batch
-}
-
-fn submit(engine: &Engine, batch: Batch) -> Receipt {
-    engine.submit(batch, Durability::Synced).expect("it is queued")
-}
-
-/// The outcome, if there ever is one.
-fn outcome(receipt: Receipt) -> Result<Commit> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || sender.send(receipt.wait()));
-    receiver.recv_timeout(PATIENCE / 4).expect("a commit is answered")
 }
 
 /// Hands batches in while a write is under way, so that they make one group.

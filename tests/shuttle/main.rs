@@ -75,6 +75,7 @@ const SUITES: &[(u32, &str, support::Run)] = &[
     (7, "schedules of a dying leader", scenarios::dying_leader),
     (7, "schedules of a close", scenarios::closing),
     (7, "schedules of seals", scenarios::seals),
+    (7, "schedules of receipts", scenarios::receipts),
     (25, "schedules that find planted bugs", scenarios::find_planted_bugs),
 ];
 

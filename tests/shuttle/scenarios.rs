@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
@@ -89,6 +90,37 @@ pub fn seals(seeds: Range<u64>, suite: &mut Suite) {
     });
 }
 
+/// Receipts that are asked for and not waited for, so that no thread of theirs can lead, amid threads that wait. All are
+/// answered, whatever fails.
+pub fn receipts(seeds: Range<u64>, suite: &mut Suite) {
+    explore(seeds, suite, || {
+        let seals = thread_rng().gen_bool(0.3);
+        let options = if seals { Options::default().tail_bytes(1) } else { Options::default() };
+        // Half a queue is written while a sync runs: of a short one that is two commits, not sixteen.
+        let options = if thread_rng().gen_bool(0.7) { options.max_queued(4) } else { options };
+        let stage = Stage::new(options, seals);
+        let at = thread_rng().gen_range(0..6);
+        stage.disk.plan(match thread_rng().gen_range(0..6) {
+            0 => Fault::Sync(at),
+            1 => Fault::Full(at),
+            2 => Fault::PanicInWrite(at),
+            3 => Fault::PanicInSync(at),
+            _ => Fault::None,
+        });
+        let many = if thread_rng().gen_bool(0.3) { 20 } else { 3 };
+        let waits = |writer: &Writer, by: usize| {
+            planned(|| contend(writer, by));
+        };
+        let asks = move |writer: &Writer, by: usize| ask(writer, by, many);
+        let mut writers: Vec<_> = (0..2).map(|by| spawn(stage.writer(), by, asks)).collect();
+        writers.extend((0..thread_rng().gen_range(0..3)).map(|by| spawn(stage.writer(), by, waits)));
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer ends"));
+        let fired = stage.disk.fired();
+        let _ = planned(|| stage.close());
+        fired
+    });
+}
+
 /// Each bug of these is found by the schedules of failing syncs: not by every few of them, but by as many as each run of
 /// the tests tries.
 pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
@@ -122,6 +154,30 @@ pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
 
 fn spawn(writer: Writer, by: usize, work: impl FnOnce(&Writer, usize) + Send + 'static) -> thread::JoinHandle<()> {
     thread::spawn(move || work(&writer, by))
+}
+
+/// Hands in so many commits, then asks for each outcome again and again.
+fn ask(writer: &Writer, by: usize, many: usize) {
+    let mut receipts = Vec::new();
+    for n in 0..many {
+        let entity = format!("receipt-{n}");
+        if let Ok(request) = writer.submit(&entity, by) {
+            receipts.push((request, entity));
+        }
+        if thread_rng().gen_bool(0.3) {
+            thread::yield_now();
+        }
+    }
+    for (request, entity) in receipts {
+        // Shuttle ends a schedule that goes on for ever.
+        let outcome = loop {
+            if let Poll::Ready(outcome) = request.poll(&mut Context::from_waker(Waker::noop())) {
+                break outcome;
+            }
+            thread::yield_now();
+        };
+        writer.check(&entity, by, Durability::Synced, &outcome);
+    }
 }
 
 /// Entities of its own, synced and buffered, and one that all of them want to create.

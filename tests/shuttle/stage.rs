@@ -154,7 +154,8 @@ impl Writer {
         self.core.commits.append(&self.core, Work::Batch(batch.clone()), durability, bytes)
     }
 
-    fn check(&self, entity: &str, by: usize, durability: Durability, outcome: &Result<Commit>) {
+    /// Whether this answer may be given at this moment.
+    pub fn check(&self, entity: &str, by: usize, durability: Durability, outcome: &Result<Commit>) {
         match outcome {
             Ok(commit) if durability == Durability::Synced => {
                 let durable = self.disk.holds_durably(payload(entity, by).as_bytes());

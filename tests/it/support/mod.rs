@@ -3,19 +3,26 @@
 mod child;
 mod clock;
 mod hooks;
+#[path = "../../faults/support/memory.rs"]
+mod memory;
 mod replica;
 mod rng;
 
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tidelog::{Batch, Cap, Commit, Cursor, Engine, Entry, Error, Limits, Options, Retention, StaleReason, View};
+use tidelog::{
+    Batch, Cap, Commit, Cursor, Durability, Engine, Entry, Error, Limits, Options, Receipt, Result, Retention,
+    StaleReason, View,
+};
 
 pub use child::{Child, child_dir};
 pub use clock::ManualClock;
-pub use hooks::{BAD, FULL, HOLD, Hooks};
+pub use hooks::{BAD, FULL, HOLD, Hooks, Step};
+pub use memory::peak_bytes;
 pub use replica::Replica;
 pub use rng::Rng;
 
@@ -57,11 +64,28 @@ pub fn entries_cap(entries: u64) -> Cap {
     Cap { entries: Some(entries), bytes: None, age_ms: None }
 }
 
-/// Puts one entity.
-pub fn put(engine: &Engine, dataset: &str, entity: &str, payload: &str) -> Commit {
+/// A batch that puts one entity.
+pub fn batch(dataset: &str, entity: &str, payload: &str) -> Batch {
     let mut batch = Batch::new();
     batch.put(dataset.to_owned(), entity.to_owned(), payload.to_owned());
-    engine.append(batch).expect("a put")
+    batch
+}
+
+/// Puts one entity.
+pub fn put(engine: &Engine, dataset: &str, entity: &str, payload: &str) -> Commit {
+    engine.append(batch(dataset, entity, payload)).expect("a put")
+}
+
+/// Hands in a commit, which someone else writes.
+pub fn submit(engine: &Engine, batch: Batch) -> Receipt {
+    engine.submit(batch, Durability::Synced).expect("it is queued")
+}
+
+/// The outcome, if there ever is one.
+pub fn outcome(receipt: Receipt) -> Result<Commit> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(receipt.wait()));
+    receiver.recv_timeout(PATIENCE / 4).expect("a commit is answered")
 }
 
 /// Deletes one entity.
@@ -97,7 +121,7 @@ pub fn value(engine: &Engine, dataset: &str, entity: &str) -> Option<Bytes> {
 
 /// The reason of a stale cursor; anything else fails the test.
 #[track_caller]
-pub fn stale_reason<T: std::fmt::Debug>(result: Result<T, Error>) -> StaleReason {
+pub fn stale_reason<T: std::fmt::Debug>(result: Result<T>) -> StaleReason {
     match result {
         Err(Error::Stale(stale)) => stale.reason,
         other => panic!("expected a stale cursor, got {other:?}"),

@@ -1,0 +1,170 @@
+//! Commits that meet a sync under way: who waits for it and who does not, and what becomes of them if it dies.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tidelog::{Batch, Commit, Durability, Engine, Error, Expect, Metrics, Options, Result};
+
+use crate::support::{HOLD, Hooks, PATIENCE, Step, batch, outcome, put, small, store, submit};
+
+/// As many commits are written while a sync runs; fewer wait for its end.
+const GATHERED: u64 = 16;
+
+/// A store with one entity, so that its dataset and its log are there.
+fn hooked(options: Options) -> (TempDir, Engine, Hooks) {
+    let hooks = Hooks::default();
+    let (dir, engine) = store(options.vfs(Arc::new(hooks.clone())));
+    put(&engine, "d", "there", "x");
+    (dir, engine, hooks)
+}
+
+/// Commits on a thread of its own, which sees to the sync too. Nothing is sent if that thread panics.
+fn append(engine: &Engine, batch: Batch, durability: Durability) -> Receiver<Result<Commit>> {
+    let (sender, receiver) = channel();
+    let engine = engine.clone();
+    std::thread::spawn(move || {
+        let outcome = engine.append_with(batch, durability);
+        drop(engine);
+        sender.send(outcome)
+    });
+    receiver
+}
+
+/// What was sent, if it ever is.
+fn answered<T>(receiver: &Receiver<T>) -> T {
+    receiver.recv_timeout(PATIENCE / 4).expect("a commit is answered")
+}
+
+/// Waits for a state that is to come.
+fn until(engine: &Engine, what: &str, is_so: impl Fn(&Metrics) -> bool) {
+    let begun = Instant::now();
+    while !is_so(&engine.metrics()) {
+        assert!(begun.elapsed() < PATIENCE / 4, "{what}: {:?}", engine.metrics());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_buffered_commit_does_not_wait_for_a_sync() {
+    let (_dir, engine, hooks) = hooked(small());
+    let sync = hooks.hold(Step::Sync);
+    let synced = append(&engine, batch("d", "a", "x"), Durability::Synced);
+    sync.reached();
+    let buffered = append(&engine, batch("d", "b", "x"), Durability::Buffered);
+    answered(&buffered).expect("a buffered commit");
+    assert!(synced.try_recv().is_err(), "it was acknowledged before its sync");
+    drop(sync);
+    answered(&synced).expect("a synced commit");
+}
+
+#[test]
+fn what_is_written_is_synced_though_the_next_commit_waits_for_room() {
+    let (_dir, engine, hooks) = hooked(small().tail_bytes(64 << 10));
+    // Two tails wait for a seal that is held up, and a third one is half full.
+    let flush = hooks.hold(Step::Flush);
+    for n in 0..4 {
+        put(&engine, "d", &format!("fills-{n}"), &"x".repeat(30_000));
+        if engine.metrics().tails_pending == 2 {
+            break;
+        }
+    }
+    flush.reached();
+    assert_eq!(engine.metrics().tails_pending, 2);
+
+    let sync = hooks.hold(Step::Sync);
+    let before = engine.metrics().commits;
+    let first = append(&engine, batch("d", "first", "x"), Durability::Synced);
+    sync.reached();
+    let more: Vec<_> = (0..GATHERED).map(|n| submit(&engine, batch("d", &format!("more-{n}"), "x"))).collect();
+    until(&engine, "they are written during the sync", |now| now.commits == before + 1 + GATHERED);
+    let mut large = submit(&engine, batch("d", "large", &"x".repeat(50_000)));
+    until(&engine, "the large one is in the queue", |now| now.queued == 1);
+    drop(sync);
+
+    answered(&first).expect("a commit");
+    more.into_iter().for_each(|receipt| _ = outcome(receipt).expect("there was room for it"));
+    let early = Pin::new(&mut large).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(early.is_pending(), "there was no room for it: {early:?}");
+    drop(flush);
+    outcome(large).expect("there is room after a seal");
+}
+
+/// A waker that commits on the thread that wakes it, and gives the engine back with what became of it.
+struct Commits {
+    engine: Mutex<Option<Engine>>,
+    done: Sender<(Engine, Result<Commit>)>,
+}
+
+impl Wake for Commits {
+    fn wake(self: Arc<Self>) {
+        let engine = self.engine.lock().expect("no panic under the lock").take();
+        let engine = engine.expect("it is woken once");
+        let outcome = engine.append(batch("d", "by-the-waker", "x"));
+        let _ = self.done.send((engine, outcome));
+    }
+}
+
+#[test]
+fn who_is_woken_by_a_refusal_may_commit_at_once() {
+    let (_dir, engine, hooks) = hooked(small());
+    // The refusal has a waker before anyone can lead for it.
+    let written = submit(&engine, batch("d", "a", HOLD));
+    hooks.await_held();
+    let mut absent = batch("d", "there", "y");
+    absent.expect(Expect::Absent);
+    let mut refused = submit(&engine, absent);
+    let (done, receiver) = channel();
+    let waker = Waker::from(Arc::new(Commits { engine: Mutex::new(Some(engine.clone())), done }));
+    assert!(Pin::new(&mut refused).poll(&mut Context::from_waker(&waker)).is_pending());
+    hooks.release();
+    let (_engine, committed) = answered(&receiver);
+    committed.expect("the waker's commit");
+    outcome(written).expect("a commit");
+    let refused = outcome(refused);
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    put(&engine, "d", "later", "x");
+}
+
+#[test]
+fn a_short_queue_is_written_before_it_is_full() {
+    let max = 8;
+    let (_dir, engine, hooks) = hooked(small().max_queued(max));
+    let sync = hooks.hold(Step::Sync);
+    let first = append(&engine, batch("d", "first", "x"), Durability::Synced);
+    sync.reached();
+    let mut receipts = Vec::new();
+    for n in 0..2 * max {
+        receipts.push(submit(&engine, batch("d", &format!("e{n}"), "x")));
+        until(&engine, "the queue has room again", |now| now.queued < max as u64);
+    }
+    drop(sync);
+    answered(&first).expect("a commit");
+    receipts.into_iter().for_each(|receipt| _ = outcome(receipt).expect("a commit"));
+}
+
+#[test]
+fn after_a_sync_that_died_nothing_is_acknowledged_or_becomes_visible() {
+    let (_dir, engine, hooks) = hooked(small());
+    let (visible, before) = (engine.visible(), engine.metrics().commits);
+    let sync = hooks.hold(Step::Sync);
+    let first = append(&engine, batch("d", "first", "x"), Durability::Synced);
+    sync.reached();
+    let more: Vec<_> = (0..GATHERED).map(|n| submit(&engine, batch("d", &format!("more-{n}"), "x"))).collect();
+    until(&engine, "they are written during the sync", |now| now.commits == before + 1 + GATHERED);
+    hooks.panic_in_sync();
+    drop(sync);
+    assert!(first.recv().is_err(), "the thread that synced was to panic");
+    for receipt in more {
+        let lost = outcome(receipt);
+        assert!(matches!(lost, Err(Error::OutcomeUnknown { .. } | Error::Poisoned { .. })), "{lost:?}");
+    }
+    // Once it is closed, nothing happens behind the answers any more.
+    let closed = engine.close();
+    assert!(matches!(closed, Err(Error::Poisoned { .. })), "{closed:?}");
+    assert_eq!(engine.visible(), visible, "what was lost became visible");
+}

@@ -58,30 +58,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All that can be read from. What is in memory is the limit of reading, as the raw file is that of writing.
-    pub const READERS: [Kind; 8] = [
-        Kind::Memory,
-        Kind::Tidelog,
-        Kind::TidelogDefault,
-        Kind::Rocks,
-        Kind::Fjall,
-        Kind::Redb,
-        Kind::Sqlite,
-        Kind::Redis,
-    ];
-
-    /// All that make a commit durable.
-    pub const WRITERS: [Kind; 8] = [
-        Kind::Raw,
-        Kind::Tidelog,
-        Kind::TidelogDefault,
-        Kind::Rocks,
-        Kind::Fjall,
-        Kind::Redb,
-        Kind::Sqlite,
-        Kind::Redis,
-    ];
-
     pub const ALL: [Kind; 9] = [
         Kind::Raw,
         Kind::Memory,
@@ -93,6 +69,16 @@ impl Kind {
         Kind::Sqlite,
         Kind::Redis,
     ];
+
+    /// All that can be read from. What is in memory is the limit of reading, as the raw file is that of writing.
+    pub fn readers() -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| *kind != Kind::Raw).collect()
+    }
+
+    /// All that make a commit durable.
+    pub fn writers() -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| *kind != Kind::Memory).collect()
+    }
 
     pub fn name(self) -> &'static str {
         match self {

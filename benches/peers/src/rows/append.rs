@@ -43,7 +43,7 @@ pub fn durable(ctx: &Ctx) -> Row {
     let batches = Generator::usual(1).batches((ctx.seconds * 900_000.0) as u64 + 100_000);
     let mut stalled = 0;
     let series = ctx.rounds(
-        &ctx.engines(&Kind::WRITERS),
+        &ctx.engines(&Kind::writers()),
         |kind| kind.name().into(),
         |kind| {
             let (per_second, stalled_ms) = append_for(ctx, kind, &names, &batches, true);
@@ -101,7 +101,7 @@ pub fn buffered(ctx: &Ctx) -> Row {
 
 pub fn single(ctx: &Ctx) -> Row {
     let names = usual_names();
-    let kinds = ctx.engines(&Kind::WRITERS);
+    let kinds = ctx.engines(&Kind::writers());
     let series = ctx.rounds(
         &kinds,
         |kind| kind.name().into(),

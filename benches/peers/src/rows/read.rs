@@ -27,7 +27,7 @@ impl Loaded {
             append_all(&*engine, recent);
             (kind, engine)
         };
-        Loaded { engines: ctx.engines(&Kind::READERS).into_iter().map(load).collect() }
+        Loaded { engines: ctx.engines(&Kind::readers()).into_iter().map(load).collect() }
     }
 
     /// Reads everything once, compares what was read, and then measures in rounds.

@@ -112,7 +112,7 @@ http: setup ## Try the server against its own OpenAPI document with schemathesis
 # Its own package: nobody who builds the library builds its peers.
 PEERS = CARGO_TARGET_DIR=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target) cargo run --release --manifest-path benches/peers/Cargo.toml --
 
-peers: setup ## Measure beside RocksDB, fjall, redb, SQLite and Redis (an hour; QUICK=1: ten minutes)
+peers: setup ## Measure beside RocksDB, fjall, redb, SQLite and Redis (half an hour; QUICK=1: five minutes)
 	$(PEERS) run $(if $(QUICK),--quick) $(ROWS)
 	$(PEERS) report $(if $(QUICK),--quick)
 

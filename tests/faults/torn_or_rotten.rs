@@ -10,12 +10,19 @@ use tidelog::{Batch, Engine, Error};
 use crate::sim::{Run, guarded, machine, options, over_seeds};
 use crate::support::Suite;
 
-/// Frames as they were written to the log: file, offset, length.
+/// Frames as they were written to the log, each by a write that may have brought zeros along: file, offset, length.
 fn frames(disk: &SimDisk) -> Vec<(PathBuf, u64, u64)> {
+    let image = disk.durable();
+    // A header of 64 bytes says at 4 how long the body is; a frame ends at a multiple of 8.
+    let len = |path: &Path, at: u64| {
+        let body: [u8; 4] = image[path][at as usize + 4..at as usize + 8].try_into().expect("four bytes");
+        (64 + u64::from(u32::from_le_bytes(body))).next_multiple_of(8)
+    };
     let is_frame = |path: &str, at: u64| path.ends_with(".log") && at >= 128;
     let story = disk.story().into_iter();
     let writes = story.filter(|operation| operation.call == "write" && is_frame(&operation.path, operation.span.0));
-    writes.map(|write| (PathBuf::from(&*write.path), write.span.0, write.span.1)).collect()
+    let frames = writes.map(|write| (PathBuf::from(&*write.path), write.span.0));
+    frames.map(|(path, at)| (path.clone(), at, len(&path, at))).collect()
 }
 
 fn rot(seed: u64) -> (u64, u64) {

@@ -73,7 +73,7 @@ fn usage() -> ExitCode {
 /// The options and the rows named.
 fn options(args: &[String]) -> Option<(Ctx, Vec<String>)> {
     let quick = args.iter().any(|arg| arg == "--quick");
-    let (seconds, rounds, entries) = if quick { (1.5, 2, 1_000_000) } else { (5.0, 3, 40_000_000) };
+    let (seconds, rounds, entries) = if quick { (1.5, 2, 1_000_000) } else { (3.0, 3, 40_000_000) };
     let mut ctx = Ctx { scratch: target().join("scratch"), quick, seconds, rounds, entries, only: Vec::new() };
     let mut names = Vec::new();
     let mut args = args.iter();

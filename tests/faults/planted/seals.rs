@@ -90,6 +90,9 @@ pub fn compaction_keeps_what_lives() {
     put(&engine, "e", "new");
     engine.compact(None).expect("a compaction");
     assert_eq!(value(&engine, "e").as_deref(), Some("new"));
+    // What seals remember of it does not hide what the index has.
+    let listed = engine.entities("d", None, 10).expect("a list");
+    assert!(listed.iter().any(|row| row.entity == "e"), "{listed:?}");
 }
 
 pub fn a_verification_misses_no_mark() {

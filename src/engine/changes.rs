@@ -14,12 +14,11 @@ use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
-use crate::tail::{EntryBytes, Tail, TailEntry};
+use crate::tail::{COPY_ABOVE_BYTES, EntryBytes, Tail, TailEntry};
 use crate::types::entries::{Builder, EntryHead, Place};
 use crate::types::{Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
 use moment::position_at;
-use owned::COPY_ABOVE_BYTES;
 pub use owned::{sealed_entry, tail_entry};
 
 /// The page of `dataset` after `cursor`.

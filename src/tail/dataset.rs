@@ -13,8 +13,8 @@ use crate::window::Born;
 
 /// No version before or after.
 const NONE: u32 = u32::MAX;
-/// An entity's id is copied if its entry is larger than this.
-const COPY_ABOVE_BYTES: usize = 64 << 10;
+/// An entity's id is copied out of what is larger than this, if its payload is not wanted: it would keep all of it in memory.
+pub const COPY_ABOVE_BYTES: usize = 64 << 10;
 
 /// One entry, and the versions of its entity around it.
 #[derive(Debug)]

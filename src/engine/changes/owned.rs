@@ -3,11 +3,8 @@
 use bytes::Bytes;
 
 use crate::chunk::Chunk;
-use crate::tail::{Inner, TailDataset, TailEntry};
+use crate::tail::{COPY_ABOVE_BYTES, Inner, TailDataset, TailEntry};
 use crate::types::{Entry, Op, SyncKey};
-
-/// Entities are copied out of larger chunks if payloads are left out: they would keep all of them in memory.
-pub(super) const COPY_ABOVE_BYTES: usize = 64 << 10;
 
 /// An entry of a chunk, as it is handed out.
 pub fn sealed_entry(chunk: &Chunk, at: usize, payloads: bool, new: bool) -> Entry {

@@ -21,9 +21,10 @@ struct Lead<'a> {
 impl<'a> Lead<'a> {
     /// Hands the lead on, and takes the turn to sync if someone waits for a sync and none runs. Whoever has that turn
     /// sees to it that someone leads when it ends.
-    fn end(&mut self) -> Option<Turn<'a>> {
+    fn end(&mut self, someone_waits: bool) -> Option<Turn<'a>> {
         let Lead { commits, core, over } = self;
         let mut queue = commits.queue.lock();
+        queue.unsynced |= someone_waits;
         let turn = (queue.unsynced && !queue.syncing).then(|| Turn::take(commits, core, &mut queue));
         commits.hand_on(&mut queue);
         *over = true;
@@ -56,15 +57,13 @@ impl Commits {
     /// Writes one group, hands the lead on, and sees to the sync, unless another thread does.
     pub(super) fn lead(&self, core: &Core) {
         let mut lead = Lead { commits: self, core, over: false };
+        let mut someone_waits = false;
         if self.gather(core) {
             let unbroken = Unbroken::begin(core);
-            let someone_waits = self.write_group(core);
+            someone_waits = self.write_group(core);
             unbroken.end();
-            if someone_waits {
-                self.queue.lock().unsynced = true;
-            }
         }
-        let turn = lead.end();
+        let turn = lead.end(someone_waits);
         drop(lead);
         if let Some(turn) = turn {
             self.sync(core, turn);

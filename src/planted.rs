@@ -13,6 +13,8 @@ pub enum Bug {
     AckBeforeSync,
     /// `visible` moves when a group is written.
     VisibleBeforeSync,
+    /// `visible` moves before a large commit is in the tail.
+    VisibleBeforeInTail,
     /// A conflict is answered before the sync of what it conflicts with.
     ConflictBeforeSync,
     /// A sync that failed is tried again.

@@ -3,11 +3,13 @@
 //! Whoever finds the queue without a leader leads: it gives keys to all that wait, puts them into the tail, writes them
 //! with one write, hands the lead on, and then sees to the sync, unless one is running. While one runs, the next leader
 //! waits for its end if little is to be written, so that more is written and synced at once; much is written meanwhile.
-//! Who has written leaves the sync to the next leader then, which whoever syncs calls at the end if there is none.
+//! Who has written leaves the sync to the next leader then, which whoever syncs calls at the end if there is none. What
+//! is large goes into the tail while it is synced (`late`).
 //! `visible` moves once per sync, and only then is anyone answered, also with a refusal that depends on what was just
 //! synced.
 
 mod background;
+mod late;
 mod lead;
 mod sync;
 
@@ -30,6 +32,7 @@ use crate::options::SyncKeys;
 use crate::planted::{Bug, planted};
 use crate::types::{Commit, Durability, SyncKey};
 use background::Background;
+use late::{Insertion, LATE_RECORDS, Late};
 use sync::{Waiting, Written, fail};
 
 /// Bodies that are written together, in bytes; one larger body goes alone.
@@ -48,13 +51,14 @@ pub struct Writer {
 
 /// Everything commits go through.
 pub struct Commits {
-    /// Lock order: the writer, the queue, what is written.
+    /// Lock order: the writer, what is late for the tail or the queue, what is written.
     queue: Mutex<Queue>,
     /// Signalled when a sync ended, well or not, when no one leads any more, and when much is to be written.
     changed: Condvar,
     pub writer: Mutex<Writer>,
     /// Signalled when a tail was sealed, or sealing failed, or the engine stops.
     pub room: Condvar,
+    late: Late,
     written: Mutex<Written>,
     background: Mutex<Background>,
     wake_background: Condvar,
@@ -81,6 +85,7 @@ impl Commits {
             changed: Condvar::new(),
             writer: Mutex::new(Writer { log, next_key, last_time_ms }),
             room: Condvar::new(),
+            late: Late::default(),
             written: Mutex::new(Written::new(point, end, last_key)),
             background: Mutex::default(),
             wake_background: Condvar::new(),
@@ -168,6 +173,7 @@ impl Commits {
     /// Gives keys to a group, puts it into the tail and writes it. Tells whether someone of it waits for a sync.
     fn write_group(&self, core: &Core) -> bool {
         let mut writer = self.writer.lock();
+        self.late.insert(core);
         let group = self.take_group();
         if group.is_empty() {
             return false;
@@ -180,9 +186,9 @@ impl Commits {
             return false;
         }
         let base = writer.next_key;
-        let mut admitted = Vec::new();
+        let (mut admitted, mut late) = (Vec::new(), Vec::new());
         for request in group {
-            match self.admit(core, &mut writer, &request) {
+            match self.admit(core, &mut writer, &request, &mut late) {
                 Ok(Some(admission)) => admitted.push(Admitted { request, admission }),
                 Ok(None) if planted(Bug::ConflictBeforeSync) => request.answer(refusal(core, &request)),
                 Ok(None) => {
@@ -192,7 +198,7 @@ impl Commits {
                 Err(error) => request.answer(Err(error)),
             }
         }
-        self.write(core, &mut writer, base, admitted, refused)
+        self.write(core, &mut writer, base, admitted, late, refused)
     }
 
     /// Waits until the tail can take another group: freezes it when it is full, unless too many wait for their seal.
@@ -229,12 +235,21 @@ impl Commits {
         Ok(())
     }
 
-    /// Gives keys to one request and puts it into the tail; none if it is refused or was written before.
-    fn admit(&self, core: &Core, writer: &mut Writer, request: &Request) -> Result<Option<Admission>> {
+    /// Gives keys to one request and puts it into the tail, or among those that come into it later; none if it is refused
+    /// or was written before.
+    fn admit(
+        &self,
+        core: &Core,
+        writer: &mut Writer,
+        request: &Request,
+        late: &mut Vec<Insertion>,
+    ) -> Result<Option<Admission>> {
         let mut slot = request.prepared.lock();
-        let holds = slot.as_ref().is_some_and(|prepared| prepared.holds(&core.tails.pin(), core.deletions()));
-        if !holds {
-            *slot = Some(prepare(core, &request.work)?);
+        if !slot.as_ref().is_some_and(|prepared| prepared.is_blind(core.deletions())) {
+            late.drain(..).for_each(|insertion| insertion.insert(core));
+            if !slot.as_ref().is_some_and(|prepared| prepared.holds(&core.tails.pin(), core.deletions())) {
+                *slot = Some(prepare(core, &request.work)?);
+            }
         }
         let Some(prepared) = slot.as_mut() else { return Ok(None) };
         if !matches!(prepared.outcome, Outcome::Write { .. }) {
@@ -254,7 +269,11 @@ impl Commits {
         }
         self.lease(core, last)?;
         let heads = prepared.heads.drain(..).map(|(name, index)| (name, base + u64::from(index))).collect();
-        core.tails.pin().active().insert(base, time_ms, &body);
+        let (bytes, created) = (body.bytes.clone(), prepared.created);
+        late.push(Insertion { base, time_ms, body });
+        if !matches!(request.work, Work::Batch(_)) || count < LATE_RECORDS {
+            late.drain(..).for_each(|insertion| insertion.insert(core));
+        }
         if matches!(request.work, Work::DeleteDataset { .. }) {
             // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
             if !planted(Bug::DeletionNotCounted) {
@@ -262,9 +281,8 @@ impl Commits {
             }
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
-        let created = prepared.created;
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false, created };
-        Ok(Some(Admission { commit, bytes: body.bytes, crc, count: count as u32, heads }))
+        Ok(Some(Admission { commit, bytes, crc, count: count as u32, heads }))
     }
 
     /// Makes sure that no key is used that the ledger has not leased.
@@ -288,13 +306,17 @@ impl Commits {
         writer: &mut Writer,
         base: u64,
         admitted: Vec<Admitted>,
+        late: Vec<Insertion>,
         refused: Vec<Waiting>,
     ) -> bool {
         if !admitted.is_empty() {
             writer.log.note_synced(self.written.lock().synced);
             let frames: Vec<NewFrame<'_>> = admitted.iter().map(Admitted::frame).collect();
             match writer.log.append(&frames) {
-                Ok(end) => core.tails.pin().active().set_end(end),
+                Ok(end) => {
+                    core.tails.pin().active().set_end(end);
+                    self.add_late(late);
+                }
                 Err(AppendError::NoSpace(what)) => {
                     core.tails.pin().active().take_back(base);
                     if planted(Bug::FailedKeysReused) {

@@ -155,7 +155,7 @@ impl Core {
         self.sealing.lock().clone()
     }
 
-    /// Freezes the active tail, so that it is sealed.
+    /// Freezes the active tail, which holds all that is written, so that it is sealed.
     pub(super) fn freeze(&self, writer: &Writer) {
         self.tails.freeze(Tail::new(writer.next_key, writer.log.end()));
         self.jobs.wake();

@@ -391,6 +391,7 @@ pub(super) fn seal_all(core: &Core) -> Result<()> {
     seal_pending(core)?;
     {
         let writer = core.commits.writer.lock();
+        core.commits.complete_tail(core);
         if !core.tails.pin().active().is_empty() {
             core.freeze(&writer);
         }

@@ -51,15 +51,18 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Whether nothing that can be written in the tails is of concern, as long as there were so many deletions.
+    pub fn is_blind(&self, deletions: u64) -> bool {
+        self.deletions == deletions && self.absent.is_empty() && self.seen.is_empty() && self.idempotency.is_none()
+    }
+
     /// Whether what this was prepared on is still so, now that nothing else is being written.
     pub fn holds(&self, tails: &Tails, deletions: u64) -> bool {
-        if self.deletions != deletions {
-            return false;
-        }
-        if self.absent.is_empty() && self.seen.is_empty() && self.idempotency.is_none() {
+        if self.is_blind(deletions) {
             return true;
         }
-        self.generation == tails.generation
+        self.deletions == deletions
+            && self.generation == tails.generation
             && self.absent.iter().all(|name| newest_name(tails, name).is_none())
             && self.seen.iter().all(|(id, entity, state)| match newest_in_tails(tails, *id, entity) {
                 Some(now) => *state == Some(now),

@@ -8,7 +8,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidelog::{Batch, Commit, Durability, Engine, Error, Expect, Metrics, Options, Result};
+use tidelog::{Batch, Commit, Cursor, Durability, Engine, Error, Expect, Limits, Metrics, Options, Result, View};
 
 use crate::support::{HOLD, Hooks, PATIENCE, Step, batch, outcome, put, small, store, submit};
 
@@ -145,6 +145,54 @@ fn a_short_queue_is_written_before_it_is_full() {
     drop(sync);
     answered(&first).expect("a commit");
     receipts.into_iter().for_each(|receipt| _ = outcome(receipt).expect("a commit"));
+}
+
+/// So many updates of one dataset, one per entity.
+fn large(dataset: &'static str, payload: &str) -> Batch {
+    let mut batch = Batch::new();
+    (0..100).for_each(|n| _ = batch.update(dataset, format!("e{n}"), payload.to_owned()));
+    batch
+}
+
+#[test]
+fn a_commit_sees_the_large_one_before_it_in_its_group() {
+    let (_dir, engine, hooks) = hooked(small());
+    let sync = hooks.hold(Step::Sync);
+    let first = append(&engine, batch("d", "first", "x"), Durability::Synced);
+    sync.reached();
+    // All of these are written together when the sync ends. What does not look is prepared before.
+    let written = submit(&engine, large("d", "old"));
+    let (mut absent, mut present) = (batch("d", "e7", "refused"), batch("d", "e8", "new"));
+    absent.expect(Expect::Absent);
+    present.expect(Expect::Present);
+    let (absent, present) = (submit(&engine, absent), submit(&engine, present));
+    let newer = submit(&engine, large("d", "newer"));
+    let mut last = batch("d", "e9", "last");
+    last.expect(Expect::Present);
+    let last = submit(&engine, last);
+    drop(sync);
+
+    answered(&first).expect("a commit");
+    let written = outcome(written).expect("a commit");
+    let refused = outcome(absent);
+    let current = written.first.get() + 7;
+    assert!(matches!(refused, Err(Error::Conflict { current: Some(at), .. }) if at == current), "{refused:?}");
+    [present, newer, last].into_iter().for_each(|receipt| _ = outcome(receipt).expect("a commit"));
+    let values = ["e8", "e9"].map(|entity| engine.get("d", entity).expect("a read").expect("it is there").payload);
+    assert_eq!(values.map(Option::unwrap), ["newer", "last"]);
+    let page = engine.changes("d", &Cursor::START, Limits::entries(1_000).view(View::Every)).expect("a page");
+    let keys: Vec<u64> = page.entries.iter().map(|entry| entry.key.get()).collect();
+    assert!(keys.is_sorted() && keys.len() == 2 + 100 + 1 + 100 + 1, "{} entries: {keys:?}", keys.len());
+}
+
+#[test]
+fn a_seal_includes_the_large_commit_before_it() {
+    let (_dir, engine) = store(small());
+    for n in 0..50 {
+        engine.append_with(large("d", &n.to_string()), Durability::Buffered).expect("a commit");
+        engine.seal().expect("a seal");
+        assert_eq!(engine.metrics().tail_bytes, 0, "after commit {n}");
+    }
 }
 
 #[test]

@@ -127,6 +127,7 @@ pub fn find_planted_bugs(seeds: Range<u64>, suite: &mut Suite) {
     let bugs = [
         Bug::AckBeforeSync,
         Bug::VisibleBeforeSync,
+        Bug::VisibleBeforeInTail,
         Bug::ConflictBeforeSync,
         Bug::SyncFailureForgotten,
         Bug::SyncRetried,

@@ -24,6 +24,8 @@ use crate::vfs::LockGuard;
 /// Schedules per seed.
 const SCHEDULES: usize = 32;
 const STACK_BYTES: usize = 256 << 10;
+/// Changes that make a commit large.
+const LARGE: usize = 40;
 
 /// Runs `schedule`, which returns how many faults fired, under schedules chosen by these seeds.
 pub fn explore(seeds: std::ops::Range<u64>, suite: &mut Suite, schedule: fn() -> u64) {
@@ -161,6 +163,9 @@ impl Writer {
                 let durable = self.disk.holds_durably(payload(entity, by).as_bytes());
                 assert!(durable, "acknowledged and not durable: {entity} by {by}");
                 assert!(commit.last.get() <= self.core.visible(), "acknowledged and not visible");
+                let tails = self.core.tails.pin();
+                let in_tail = tails.oldest_first().any(|tail| tail.read().last_key >= commit.last.get());
+                assert!(in_tail || tails.base() > commit.last.get(), "acknowledged and in no tail");
             }
             Ok(_) => {}
             Err(Error::Conflict { current: Some(current), .. }) => {
@@ -197,11 +202,18 @@ impl Writer {
     }
 }
 
+/// A put or a create; some are large, so that they come late into the tail, and some of those look at nothing.
 fn batch(entity: &str, by: usize, only_once: bool) -> Batch {
     let mut batch = Batch::new();
-    batch.put("d", entity.to_owned(), payload(entity, by));
+    match by {
+        1 if !only_once => batch.update("d", entity.to_owned(), payload(entity, by)),
+        _ => batch.put("d", entity.to_owned(), payload(entity, by)),
+    };
     if only_once {
         batch.expect(Expect::Absent);
+    }
+    if by > 0 {
+        (0..LARGE).for_each(|n| _ = batch.update("d", format!("filler-{n}"), payload(entity, by)));
     }
     batch
 }

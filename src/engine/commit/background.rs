@@ -1,4 +1,5 @@
-//! The background thread: it leads for commits that no thread waits for, and syncs buffered ones in time.
+//! The background thread: it leads for commits that no thread waits for, puts what is large into the tail while another
+//! thread syncs it, and syncs buffered ones in time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use super::Commits;
 #[derive(Default)]
 pub(super) struct Background {
     lead: bool,
+    insert: bool,
     sync_by: Option<Instant>,
     stop: bool,
 }
@@ -18,6 +20,12 @@ impl Commits {
     /// Leads for a commit that no thread waits for.
     pub(super) fn lead_in_background(&self) {
         self.background.lock().lead = true;
+        self.wake_background.notify_one();
+    }
+
+    /// Puts into the tail what is late for it.
+    pub(super) fn insert_in_background(&self) {
+        self.background.lock().insert = true;
         self.wake_background.notify_one();
     }
 
@@ -40,7 +48,7 @@ impl Commits {
         loop {
             let mut background = self.background.lock();
             let mut due = false;
-            while !background.lead && !due {
+            while !background.lead && !background.insert && !due {
                 if background.stop {
                     return;
                 }
@@ -50,6 +58,7 @@ impl Commits {
                 }
             }
             let lead = std::mem::take(&mut background.lead);
+            let insert = std::mem::take(&mut background.insert);
             due |= background.sync_by.is_some_and(|by| by <= Instant::now());
             if due {
                 background.sync_by = None;
@@ -57,6 +66,9 @@ impl Commits {
             drop(background);
             // A panic ends what this thread was at, not the thread: others count on it.
             let _ = catch_unwind(AssertUnwindSafe(|| {
+                if insert {
+                    self.late.insert(core);
+                }
                 if lead {
                     self.lead(core);
                 }

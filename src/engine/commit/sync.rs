@@ -157,6 +157,10 @@ impl Commits {
             return fail(core, waiting);
         }
         core.metrics.syncs.fetch_add(u64::from(!is_synced), Ordering::Relaxed);
+        if !planted(Bug::VisibleBeforeInTail) && !self.late.insert(core) {
+            drop(turn);
+            return fail(core, waiting);
+        }
         core.publish(last_key);
         let mut written = self.written.lock();
         written.synced = target;

@@ -24,6 +24,7 @@ macro_rules! planted {
 planted! {
     AckBeforeSync => writes::what_is_acknowledged_survives,
     VisibleBeforeSync => writes::nothing_is_visible_before_its_sync,
+    VisibleBeforeInTail => writes::what_is_acknowledged_can_be_read,
     ConflictBeforeSync => writes::a_conflict_names_what_survives,
     SyncRetried => writes::a_failed_sync_acknowledges_nothing,
     SyncFailureForgotten => writes::a_failed_sync_is_the_last,

@@ -1,5 +1,5 @@
 use tidelog::testing::sim::{Fault, ManualClock, SimDisk, Trouble, When};
-use tidelog::{Engine, Error, Expect, SyncKey};
+use tidelog::{Batch, Engine, Error, Expect, SyncKey};
 
 use super::lab::*;
 
@@ -25,6 +25,18 @@ pub fn nothing_is_visible_before_its_sync() {
     assert_eq!(value(&engine, "e").as_deref(), Some("old"));
     put(&engine, "f", "x");
     assert_eq!(value(&engine, "e").as_deref(), Some("new"), "a later sync covers it");
+}
+
+/// Another thread may put a large commit into the tail in time, so there are many of them.
+pub fn what_is_acknowledged_can_be_read() {
+    let disk = SimDisk::new();
+    let engine = open(&disk);
+    for n in 0..200 {
+        let (value, mut large) = (n.to_string(), Batch::new());
+        (0..100).for_each(|e| _ = large.update("d", format!("e{e}"), value.clone()));
+        engine.append(large).expect("a commit");
+        assert_eq!(self::value(&engine, "e99"), Some(value), "the last one of the batch");
+    }
 }
 
 pub fn a_conflict_names_what_survives() {

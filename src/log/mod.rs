@@ -31,7 +31,7 @@ pub use verify::scan_readonly;
 use crate::error::{Error, Result};
 use crate::frame::{FrameHeader, HEADER_LEN, LogPos};
 use crate::limits::MAX_SEGMENTS;
-use crate::vfs::{Vfs, is_full, write_all_at};
+use crate::vfs::{Vfs, is_full, write_all_at, write_zeros_at};
 use names::FileName;
 use scan::frames_len;
 use segment::{LogDir, Segment};
@@ -41,7 +41,7 @@ use sync::Syncs;
 const DIR_NAME: &str = "log";
 /// A buffer that grew beyond this for one group is not kept.
 const KEPT_BUFFER: usize = 4 << 20;
-/// How much of a new segment is written ahead at once, at most, and as a part of it. Space that is only reserved is turned
+/// How much of a new segment is written ahead in one go, at most, and as a part of it. Space that is only reserved is turned
 /// into written space by a change of metadata, and a sync that has to write that too takes twice as long.
 const AHEAD_BYTES: u64 = 1 << 20;
 const AHEAD_PART: u64 = 64;
@@ -157,11 +157,12 @@ impl Log {
         }
         let encoded = self.encode(frames)?;
         let end = self.at.saturating_add(total);
-        let written = if end > self.current.written { self.write_ahead(end) } else { self.current.written };
-        if let Err(error) = write_all_at(&*self.current.file, &self.buffer, self.at) {
-            return Err(self.refuse(&encoded.starts, error));
+        let ahead = self.write_ahead(end);
+        let written = ahead.and_then(|upto| write_all_at(&*self.current.file, &self.buffer, self.at).map(|()| upto));
+        match written {
+            Ok(upto) => (self.at, self.current.written) = (end, upto),
+            Err(error) => return Err(self.refuse(&encoded.starts, error)),
         }
-        (self.at, self.current.written) = (end, written);
         (self.chain, self.last_key, self.time_ms) = (encoded.chain, encoded.last_key, encoded.time_ms);
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
@@ -169,13 +170,16 @@ impl Log {
         Ok(self.end())
     }
 
-    /// Adds zeros to the buffer, which ends at `end`, and returns where they end.
-    fn write_ahead(&mut self, end: u64) -> u64 {
+    /// Writes zeros behind `end` if nothing was written there yet, and returns up to where the segment is written then.
+    fn write_ahead(&self, end: u64) -> io::Result<u64> {
+        let Segment { file, written, .. } = &self.current;
+        if end <= *written {
+            return Ok(*written);
+        }
         let limit = self.current.limit();
         let upto = end.saturating_add(AHEAD_BYTES.min(limit / AHEAD_PART)).min(limit).max(end);
-        let zeros = usize::try_from(upto - end).unwrap_or_default();
-        self.buffer.resize(self.buffer.len() + zeros, 0);
-        upto
+        write_zeros_at(&**file, end, upto)?;
+        Ok(upto)
     }
 
     /// Fills the buffer with the frames as they will stand in the current segment.

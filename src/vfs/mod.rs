@@ -109,7 +109,6 @@ pub fn write_all_at(file: &dyn VfsFile, buf: &[u8], offset: u64) -> io::Result<(
 
 /// Makes the file at least `len` bytes long, with space that is really there.
 pub fn allocate(file: &dyn VfsFile, len: u64) -> io::Result<()> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     loop {
         match file.allocate(len) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -117,11 +116,19 @@ pub fn allocate(file: &dyn VfsFile, len: u64) -> io::Result<()> {
             done => return done,
         }
     }
-    let mut at = file.len()?;
-    while at < len {
-        let count = usize::try_from(len - at).unwrap_or(usize::MAX).min(ZEROS.len());
-        write_all_at(file, &ZEROS[..count], at)?;
-        at += count as u64;
+    write_zeros_at(file, file.len()?, len)
+}
+
+/// Writes zeros from `from` up to `to`, in small writes: Linux keeps in one piece in memory what was written at once, and
+/// counts all of it as written again whenever a part of it is (`write_bytes` of `/proc/self/io`).
+pub fn write_zeros_at(file: &dyn VfsFile, from: u64, to: u64) -> io::Result<()> {
+    static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+    let mut at = from;
+    while at < to {
+        let piece = ZEROS.len() as u64 - at % ZEROS.len() as u64;
+        let count = piece.min(to - at);
+        write_all_at(file, &ZEROS[..count as usize], at)?;
+        at += count;
     }
     Ok(())
 }

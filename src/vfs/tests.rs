@@ -9,6 +9,7 @@ use super::*;
 struct Stutter {
     bytes: Mutex<Vec<u8>>,
     calls: AtomicUsize,
+    largest_write: AtomicUsize,
 }
 
 impl Stutter {
@@ -31,6 +32,7 @@ impl VfsFile for Stutter {
     }
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.trip()?;
+        self.largest_write.fetch_max(buf.len(), Ordering::Relaxed);
         let mut bytes = self.bytes.lock();
         let count = buf.len().min(3);
         let end = offset as usize + count;
@@ -71,6 +73,16 @@ fn short_and_interrupted_calls_are_looped_over() {
     allocate(&file, 100).unwrap();
     assert_eq!(file.len().unwrap(), 100);
     assert!(file.bytes.lock()[32..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn zeros_are_written_where_they_are_asked_for_and_in_small_pieces() {
+    let file = Stutter { bytes: Mutex::new(vec![1; 100_000]), ..Stutter::default() };
+    write_zeros_at(&file, 10_001, 90_003).unwrap();
+    let bytes = file.bytes.lock();
+    assert!(bytes[10_001..90_003].iter().all(|byte| *byte == 0), "all of it");
+    assert_eq!((bytes.len(), bytes.iter().filter(|byte| **byte == 1).count()), (100_000, 10_001 + 9_997));
+    assert_eq!(file.largest_write.load(Ordering::Relaxed), 16 << 10);
 }
 
 #[test]

@@ -10,19 +10,21 @@ use tidelog::{Batch, Engine, Error};
 use crate::sim::{Run, guarded, machine, options, over_seeds};
 use crate::support::Suite;
 
-/// Frames as they were written to the log, each by a write that may have brought zeros along: file, offset, length.
+/// The frames of the log: file, offset, length. A header of 64 bytes begins with its tag, which is never zero, and says at
+/// 4 how long the body is; a frame ends at a multiple of 8.
 fn frames(disk: &SimDisk) -> Vec<(PathBuf, u64, u64)> {
-    let image = disk.durable();
-    // A header of 64 bytes says at 4 how long the body is; a frame ends at a multiple of 8.
-    let len = |path: &Path, at: u64| {
-        let body: [u8; 4] = image[path][at as usize + 4..at as usize + 8].try_into().expect("four bytes");
-        (64 + u64::from(u32::from_le_bytes(body))).next_multiple_of(8)
-    };
-    let is_frame = |path: &str, at: u64| path.ends_with(".log") && at >= 128;
-    let story = disk.story().into_iter();
-    let writes = story.filter(|operation| operation.call == "write" && is_frame(&operation.path, operation.span.0));
-    let frames = writes.map(|write| (PathBuf::from(&*write.path), write.span.0));
-    frames.map(|(path, at)| (path.clone(), at, len(&path, at))).collect()
+    let mut frames = Vec::new();
+    let segments = disk.durable().into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "log"));
+    for (path, bytes) in segments {
+        let mut at = 128;
+        while let Some(header) = bytes.get(at..at + 64).filter(|header| header[0] != 0) {
+            let body = u32::from_le_bytes(header[4..8].try_into().expect("four bytes"));
+            let len = (64 + u64::from(body)).next_multiple_of(8);
+            frames.push((path.clone(), at as u64, len));
+            at += len as usize;
+        }
+    }
+    frames
 }
 
 fn rot(seed: u64) -> (u64, u64) {

@@ -35,11 +35,11 @@ pub(super) const DB: &str = "db";
 /// Marks a directory as a backup, which is restored and not opened.
 pub(super) const BACKUP: &str = "BACKUP";
 
-/// The index store's share of the memory budget. It is a small one: glibc's allocator, which RocksDB's caches and its
-/// threads wear hard, holds about as much again as is in use.
+/// The index store's shares of the memory budget. RocksDB's is a small one: glibc's allocator, which its caches and its
+/// threads wear hard, holds about as much again as is in use. The caches get what is left: docs/architecture.md has the sum.
 pub fn store_options(options: &Options) -> StoreOptions {
     let lz4 = options.compression == Compression::Lz4;
-    StoreOptions { memory: options.memory / 4, cache_bytes: options.memory / 5, lz4 }
+    StoreOptions { memory: options.memory / 4, cache_bytes: options.memory / 64 * 21, lz4 }
 }
 
 /// An open core, and what keeps others out.

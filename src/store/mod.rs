@@ -62,7 +62,7 @@ use crate::error::Result;
 pub struct StoreOptions {
     /// Bytes for RocksDB: block cache and memtables together.
     pub memory: usize,
-    /// Bytes for decoded chunks.
+    /// Bytes for decoded chunks, and a twelfth of them for what is remembered of datasets.
     pub cache_bytes: usize,
     /// Whether what is written is compressed.
     pub lz4: bool,

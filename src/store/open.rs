@@ -221,7 +221,7 @@ pub(super) enum Mode {
 fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -> Result<Store> {
     let shared = Shared::new(options);
     let kv = rows(vfs, dir, options, &shared, mode)?;
-    let for_datasets = options.cache_bytes / 8;
+    let for_datasets = options.cache_bytes / 12;
     let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes - for_datasets));
     let recent = Recent::new(for_datasets);
     let (damaged_blobs, stopped) = Default::default();

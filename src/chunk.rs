@@ -3,6 +3,8 @@
 mod builder;
 mod meta;
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::codec::{Malformed, Reader};
@@ -82,28 +84,43 @@ impl ChunkEntry<'_> {
 #[derive(Debug, Clone)]
 pub struct Chunk {
     bytes: Bytes,
-    rows: Vec<Row>,
+    tables: Tables,
 }
 
-/// Where an entry is, and what is known of it beside its bytes. The payload follows the entity.
+/// What is known of the entries of a chunk beside their bytes, each kind side by side: to fetch these from memory is most of
+/// what it costs to read a page, and a page needs neither the keys of others than it begins with nor what was before.
+#[derive(Debug, Clone)]
+struct Tables {
+    keys: Box<[u64]>,
+    rows: Box<[Row]>,
+    pasts: Box<[Past]>,
+    /// Where each origin is, and its length.
+    origins: Box<[(u32, u8)]>,
+}
+
+/// Where an entry is, and what a page tells of it. The payload follows the entity.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    key: u64,
-    prev: u64,
     born: u64,
     time_ms: u64,
-    prev_bytes: u32,
     entity_at: u32,
     payload_len: u32,
-    origin_at: u32,
-    /// Of entities and payloads of all entries up to and including this one.
-    bytes_upto: u32,
     entity_len: u16,
-    origin_len: u8,
+    /// Among the chunk's, if it has one.
+    origin: u16,
     flags: u8,
 }
 
-const _: () = assert!(size_of::<Row>() == 56);
+/// What an entry says of the version before it, and of all entries up to and including itself: their entities and payloads.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    prev: u64,
+    prev_bytes: u32,
+    bytes_upto: u32,
+}
+
+const _: () = assert!(size_of::<Row>() == 32 && size_of::<Past>() == 16);
+const _: () = assert!(MAX_CHUNK_ENTRIES <= u16::MAX as usize);
 
 impl Chunk {
     /// The chunk of these bytes. They may be hostile: what it allocates is bounded by their number.
@@ -112,8 +129,8 @@ impl Chunk {
     ///
     /// If the bytes are anything else than one whole chunk.
     pub fn decode(bytes: Bytes) -> Result<Chunk, Malformed> {
-        let rows = decode_rows(&bytes)?;
-        Ok(Chunk { bytes, rows })
+        let tables = decode_tables(&bytes)?;
+        Ok(Chunk { bytes, tables })
     }
 
     /// Its length as it is stored, before compression.
@@ -123,22 +140,22 @@ impl Chunk {
 
     /// How many entries it holds; at least 1.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.tables.rows.len()
     }
 
     /// The key of its first entry.
     pub fn first_key(&self) -> u64 {
-        self.rows.first().map_or(0, |row| row.key)
+        self.tables.keys.first().copied().unwrap_or(0)
     }
 
     /// The key of its last entry, under which it is stored.
     pub fn last_key(&self) -> u64 {
-        self.rows.last().map_or(0, |row| row.key)
+        self.tables.keys.last().copied().unwrap_or(0)
     }
 
     /// The key of entry `i`, which must be below `len()`.
     pub fn key(&self, i: usize) -> u64 {
-        self.rows[i].key
+        self.tables.keys[i]
     }
 
     /// All its bytes, in which [`Row::place`] says where an entry is.
@@ -148,13 +165,14 @@ impl Chunk {
 
     /// Entry `i`, which must be below `len()`, without its bytes.
     pub fn row(&self, i: usize) -> &Row {
-        &self.rows[i]
+        &self.tables.rows[i]
     }
 
     /// How many bytes of entities and payloads the entries from `i` on hold.
     pub fn bytes_from(&self, i: usize) -> u64 {
-        let upto = |row: Option<&Row>| row.map_or(0, |row| u64::from(row.bytes_upto));
-        upto(self.rows.last()) - upto(i.checked_sub(1).and_then(|before| self.rows.get(before)))
+        let upto = |past: Option<&Past>| past.map_or(0, |past| u64::from(past.bytes_upto));
+        let pasts = &self.tables.pasts;
+        upto(pasts.last()) - upto(i.checked_sub(1).and_then(|before| pasts.get(before)))
     }
 
     /// The entity of an entry of this chunk.
@@ -165,21 +183,28 @@ impl Chunk {
 
     /// The origin of an entry of this chunk.
     pub fn origin(&self, row: &Row) -> Option<&[u8]> {
-        let at = row.origin_at as usize;
-        (row.flags & HAS_ORIGIN != 0).then(|| &self.bytes[at..at + row.origin_len as usize])
+        self.origin_range(row).map(|range| &self.bytes[range])
+    }
+
+    fn origin_range(&self, row: &Row) -> Option<Range<usize>> {
+        if row.flags & HAS_ORIGIN == 0 {
+            return None;
+        }
+        let (at, len) = self.tables.origins.get(usize::from(row.origin))?;
+        Some(*at as usize..*at as usize + usize::from(*len))
     }
 
     /// Entry `i`, which must be below `len()`.
     #[inline]
     pub fn entry(&self, i: usize) -> ChunkEntry<'_> {
-        let row = &self.rows[i];
+        let (row, past) = (&self.tables.rows[i], &self.tables.pasts[i]);
         let entity_end = row.entity_at as usize + row.entity_len as usize;
         ChunkEntry {
-            key: row.key,
+            key: self.tables.keys[i],
             op: row.op(),
             last: row.last(),
-            prev: row.prev,
-            prev_bytes: u64::from(row.prev_bytes),
+            prev: past.prev,
+            prev_bytes: u64::from(past.prev_bytes),
             prev_delete: row.flags & PREV_DELETE != 0,
             born: row.born,
             reborn: row.life().reborn,
@@ -197,46 +222,42 @@ impl Chunk {
 
     /// The id of entry `i`'s entity, sharing this chunk's bytes.
     pub fn entity_bytes(&self, i: usize) -> Bytes {
-        let row = &self.rows[i];
+        let row = &self.tables.rows[i];
         self.bytes.slice(row.entity_at as usize..row.entity_at as usize + row.entity_len as usize)
     }
 
     /// The payload of entry `i`, sharing this chunk's bytes.
     pub fn payload_bytes(&self, i: usize) -> Bytes {
-        let row = &self.rows[i];
+        let row = &self.tables.rows[i];
         let at = row.entity_at as usize + row.entity_len as usize;
         self.bytes.slice(at..at + row.payload_len as usize)
     }
 
     /// The origin of entry `i`, sharing this chunk's bytes.
     pub fn origin_bytes(&self, i: usize) -> Option<Bytes> {
-        let row = &self.rows[i];
-        let at = row.origin_at as usize;
-        (row.flags & HAS_ORIGIN != 0).then(|| self.bytes.slice(at..at + row.origin_len as usize))
+        self.origin_range(&self.tables.rows[i]).map(|range| self.bytes.slice(range))
     }
 
     /// The index of the first entry above `key`; `len()` if there is none.
     pub fn search(&self, key: u64) -> usize {
-        self.rows.partition_point(|row| row.key <= key)
+        // A page goes on from the end of the chunk before more often than not.
+        if key < self.first_key() { 0 } else { self.tables.keys.partition_point(|at| *at <= key) }
     }
 
     /// The index of the entry at `key`, if there is one.
     pub fn find(&self, key: u64) -> Option<usize> {
-        self.rows.binary_search_by_key(&key, |row| row.key).ok()
+        self.tables.keys.binary_search(&key).ok()
     }
 
     /// About how many bytes of memory it holds.
     pub fn memory(&self) -> usize {
-        size_of::<Chunk>() + self.bytes.len() + self.rows.capacity() * size_of::<Row>()
+        let Tables { keys, rows, pasts, origins } = &self.tables;
+        let tables = size_of_val(&**keys) + size_of_val(&**rows) + size_of_val(&**pasts) + size_of_val(&**origins);
+        size_of::<Chunk>() + self.bytes.len() + tables
     }
 }
 
 impl Row {
-    /// Its sync-key.
-    pub fn key(&self) -> u64 {
-        self.key
-    }
-
     /// When it was committed, in milliseconds since the Unix epoch.
     pub fn time_ms(&self) -> u64 {
         self.time_ms
@@ -267,7 +288,7 @@ impl Row {
     }
 }
 
-fn decode_rows(bytes: &[u8]) -> Result<Vec<Row>, Malformed> {
+fn decode_tables(bytes: &[u8]) -> Result<Tables, Malformed> {
     if bytes.len() > MAX_CHUNK_BYTES {
         return Err(Malformed("a chunk is above its size limit"));
     }
@@ -290,25 +311,29 @@ fn decode_rows(bytes: &[u8]) -> Result<Vec<Row>, Malformed> {
         origins.push((reader.position() as u32, len as u8));
         reader.take(len)?;
     }
-    let mut rows = Vec::with_capacity(count);
+    let (mut keys, mut rows, mut pasts) =
+        (Vec::with_capacity(count), Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut key, mut time_ms, mut bytes_upto) = (0, 0, 0);
     for _ in 0..count {
-        let mut row = decode_row(&mut reader, key, time_ms, &origins)?;
+        let (row, mut past);
+        (key, row, past) = decode_row(&mut reader, key, time_ms, origins.len())?;
         // All of them are within the chunk's length, which is limited.
         bytes_upto += u32::from(row.entity_len) + row.payload_len;
-        row.bytes_upto = bytes_upto;
-        (key, time_ms) = (row.key, row.time_ms);
+        past.bytes_upto = bytes_upto;
+        time_ms = row.time_ms;
+        keys.push(key);
         rows.push(row);
+        pasts.push(past);
     }
     match reader.remaining() {
-        0 => Ok(rows),
+        0 => Ok(Tables { keys: keys.into(), rows: rows.into(), pasts: pasts.into(), origins: origins.into() }),
         _ => Err(Malformed("a chunk has trailing bytes")),
     }
 }
 
-/// The entry after the one with key `after`, committed at `since`.
+/// The entry after the one with key `after`, committed at `since`, in a chunk of so many origins.
 #[inline]
-fn decode_row(reader: &mut Reader<'_>, after: u64, since: u64, origins: &[(u32, u8)]) -> Result<Row, Malformed> {
+fn decode_row(reader: &mut Reader<'_>, after: u64, since: u64, origins: usize) -> Result<(u64, Row, Past), Malformed> {
     let delta = reader.varint()?;
     let key = match after.checked_add(delta) {
         Some(key) if delta > 0 && key <= MAX_KEY => key,
@@ -327,12 +352,10 @@ fn decode_row(reader: &mut Reader<'_>, after: u64, since: u64, origins: &[(u32, 
     let born = if flags & BORN_HERE != 0 { key } else { below()? };
     let prev_bytes = if prev != 0 { reader.length(MAX_ENTITY_BYTES + MAX_PAYLOAD_BYTES)? } else { 0 };
     let time_ms = since.checked_add(reader.varint()?).ok_or(Malformed("a chunk entry's time is out of range"))?;
-    let (origin_at, origin_len) = if flags & HAS_ORIGIN != 0 {
-        let index = reader.length(MAX_CHUNK_ENTRIES)?;
-        *origins.get(index).ok_or(Malformed("a chunk entry's origin is not in the table"))?
-    } else {
-        (0, 0)
-    };
+    let origin = if flags & HAS_ORIGIN != 0 { reader.length(MAX_CHUNK_ENTRIES)? } else { 0 };
+    if flags & HAS_ORIGIN != 0 && origin >= origins {
+        return Err(Malformed("a chunk entry's origin is not in the table"));
+    }
     let entity_len = reader.length(MAX_ENTITY_BYTES)?;
     let payload_len = reader.length(MAX_PAYLOAD_BYTES)?;
     let entity_at = reader.position();
@@ -343,21 +366,18 @@ fn decode_row(reader: &mut Reader<'_>, after: u64, since: u64, origins: &[(u32, 
         return Err(Malformed("a delete has a payload"));
     }
     reader.take(entity_len + payload_len)?;
-    // Every narrowing below is within a limit checked above: MAX_CHUNK_BYTES for places, the others for lengths.
-    Ok(Row {
-        key,
-        prev,
+    // Every narrowing below is within a limit checked above: MAX_CHUNK_BYTES for places, MAX_CHUNK_ENTRIES for the origin,
+    // the others for lengths.
+    let row = Row {
         born,
         time_ms,
-        prev_bytes: prev_bytes as u32,
         entity_at: entity_at as u32,
         payload_len: payload_len as u32,
-        origin_at,
-        bytes_upto: 0,
         entity_len: entity_len as u16,
-        origin_len,
+        origin: origin as u16,
         flags,
-    })
+    };
+    Ok((key, row, Past { prev, prev_bytes: prev_bytes as u32, bytes_upto: 0 }))
 }
 
 /// Over the version and all that follows the CRC.

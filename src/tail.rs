@@ -15,7 +15,7 @@ use bytes::Bytes;
 use foldhash::quality::RandomState;
 use parking_lot::{RwLock, RwLockReadGuard};
 
-pub use dataset::{COPY_ABOVE_BYTES, EntryBytes, TailDataset, TailEntry};
+pub use dataset::{COPY_ABOVE_BYTES, TailDataset, TailEntry};
 pub use versioned::Versioned;
 
 use crate::frame::{Body, DatasetRef, LogPos, RecordKind};

@@ -187,7 +187,7 @@ fn slices_share_the_chunk() {
         assert_eq!(chunk.origin_bytes(i).as_deref(), entry.origin);
         assert!(bytes.as_ptr_range().contains(&chunk.entity_bytes(i).as_ptr()));
     }
-    assert!(chunk.memory() >= bytes.len() + 4 * size_of::<Row>());
+    assert!(chunk.memory() >= bytes.len() + 4 * (size_of::<u64>() + size_of::<Row>() + size_of::<Past>()));
 }
 
 #[test]

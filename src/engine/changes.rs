@@ -14,7 +14,7 @@ use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
 use crate::planted::{Bug, planted};
-use crate::tail::{COPY_ABOVE_BYTES, EntryBytes, Tail, TailEntry};
+use crate::tail::{COPY_ABOVE_BYTES, Tail, TailEntry};
 use crate::types::entries::{Builder, EntryHead, Place};
 use crate::types::{Keep, Limits, Op, Page, Pending, SyncKey, View};
 use crate::window::{self, Born, Facts, Rules, Verdict, Window};
@@ -29,7 +29,7 @@ pub fn changes(core: &Core, name: &[u8], cursor: &Cursor, limits: Limits) -> Res
 
 /// The page of a dataset as of a pinned moment, and how many entries were looked at for it.
 pub fn page(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, limits: Limits) -> Result<(Page, usize)> {
-    let rules = rules(core, pin, dataset, limits.view)?;
+    let rules = rules(core, dataset, limits.view)?;
     let window = window_of(core, pin, dataset, cursor, rules)?;
     let unseen = if limits.unseen_deletes { Unseen::ToldAboveStart } else { Unseen::LeftOut };
     read(core, pin, dataset, rules, window, limits, unseen)
@@ -73,7 +73,7 @@ pub fn read(
         next: Cursor(Kind::Exact(window.exact(rules.view, core.lineage.present, dataset.id))),
         position: SyncKey::new(window.position),
         more,
-        head: SyncKey::new(pin.head(dataset)),
+        head: SyncKey::new(dataset.head()),
         pending: pending(pin, dataset, window.position, chunk)?,
         headroom: window.headroom(rules, floors),
     };
@@ -85,8 +85,8 @@ pub fn read(
 /// # Errors
 ///
 /// [`Error::Invalid`] if it cannot be read in this view.
-pub fn rules(core: &Core, pin: &Pin<'_>, dataset: &Dataset, view: View) -> Result<Rules> {
-    let keep = core.retention_or_default(pin.retention(dataset)).keep;
+pub fn rules(core: &Core, dataset: &Dataset, view: View) -> Result<Rules> {
+    let keep = core.retention_or_default(dataset.retention()).keep;
     if keep == Keep::Window && view == View::Latest {
         return Err(Error::invalid(
             "this dataset keeps a window of its past (`Keep::Window`): it can be read with `View::Every` only",
@@ -146,8 +146,8 @@ struct Reader<'p, 'a> {
     window: Window,
     entries: Builder,
     scanned: usize,
-    /// The chunk that was read last.
-    chunk: Option<(ChunkMeta, Arc<Chunk>)>,
+    /// The chunk that was read last, with its counts if they were at hand.
+    chunk: Option<(Option<ChunkMeta>, Arc<Chunk>)>,
     /// The tail's block that was shared last: the tail's base, the block there, and in the page.
     block: Option<(u64, u32, u32)>,
 }
@@ -166,15 +166,14 @@ impl Reader<'_, '_> {
             false => None,
         };
         // What comes into a tail from now on is above the bound.
-        let tails: Vec<&Arc<Tail>> = match latest {
+        let tails: Vec<&Arc<Tail>> = match latest && self.dataset.is_due_in_tails(0) {
             true => self.pin.tails.oldest_first().filter(|tail| tail.read().datasets.contains_key(&id)).collect(),
             false => Vec::new(),
         };
         for chunk in self.pin.chunks(self.dataset, self.window.position.saturating_add(1)) {
-            let (meta, chunk) = self.chunk.insert(chunk?);
-            let chunk = Arc::clone(chunk);
+            let chunk = Arc::clone(&self.chunk.insert(chunk?).1);
             if let Some(marks) = &mut marks {
-                marks.enter(meta);
+                marks.enter(&chunk);
             }
             let from = chunk.search(self.window.position);
             self.entries.reserve((chunk.len() - from).min(self.limits.max_entries - self.entries.len()));
@@ -203,8 +202,8 @@ impl Reader<'_, '_> {
         tails: &[&Arc<Tail>],
         block: &mut Option<u32>,
     ) -> Result<bool> {
-        let row = chunk.row(at);
-        let (key, op) = (row.key(), row.op());
+        let (key, row) = (chunk.key(at), chunk.row(at));
+        let op = row.op();
         let is_delete = op == Op::Delete;
         // A tombstone at or below the floor that nothing replaced is dropped, even while it still lies in its chunk.
         let purged = is_delete && mark.is_none() && key <= self.dataset.record().floor;
@@ -227,13 +226,16 @@ impl Reader<'_, '_> {
                 return entries.copy(&head, entity, payload);
             }
             let block = *block.get_or_insert_with(|| entries.share(chunk.bytes().clone()));
-            entries.push(&head, &Place { block, at: place, entity_len, payload_len });
+            entries.push(&head, Place { block, at: place, entity_len, payload_len });
         }))
     }
 
     /// Reads what is in tails; false if a limit ended the page.
     fn tails(&mut self) -> Result<bool> {
         let pin = self.pin;
+        if !self.dataset.is_due_in_tails(self.window.position) {
+            return Ok(true);
+        }
         for tail in pin.tails.oldest_first() {
             let mut life = None;
             loop {
@@ -281,15 +283,18 @@ impl Reader<'_, '_> {
                 let TailEntry { key, op, last, .. } = *entry;
                 let origin = frame.origin.as_deref();
                 let head = EntryHead { key, op, time_ms: frame.time_ms, origin, new, last, with_payload };
-                match part.bytes(entry, with_payload) {
-                    EntryBytes::Lent { entity, payload } => entries.copy(&head, entity, payload),
-                    EntryBytes::Shared(bytes, place) => {
-                        let known = block.filter(|known| (known.0, known.1) == (tail.base(), place.block));
-                        let known = known.unwrap_or_else(|| (tail.base(), place.block, entries.share(bytes.clone())));
-                        block = Some(known);
-                        entries.push(&head, &Place { block: known.2, ..place });
-                    }
-                }
+                let (of, at, entity_len, payload_len) = entry.place();
+                let known = block.filter(|known| (known.0, known.1) == (tail.base(), of));
+                let whole = with_payload || entry.bytes() <= COPY_ABOVE_BYTES as u64;
+                let shared = match known {
+                    Some((.., shared)) if whole => shared,
+                    _ => match part.block(entry).filter(|_| whole) {
+                        Some(bytes) => entries.share(bytes.clone()),
+                        None => return entries.copy(&head, part.entity(entry), part.payload(entry)),
+                    },
+                };
+                block = Some((tail.base(), of, shared));
+                entries.push(&head, Place { block: shared, at, entity_len, payload_len });
             });
             self.block = block;
             if !taken {
@@ -320,9 +325,7 @@ impl Reader<'_, '_> {
             (verdict, _) => verdict,
         };
         if let Verdict::Deliver { new } = verdict {
-            let full = self.entries.len() >= self.limits.max_entries
-                || (!self.entries.is_empty() && self.entries.bytes() + size > self.limits.max_bytes);
-            if full {
+            if self.limits.is_full(self.entries.len(), self.entries.bytes(), size) {
                 return false;
             }
             add(&mut self.entries, new);
@@ -356,32 +359,39 @@ enum Taken {
 
 /// What lies above `position`: what was ever appended there, less what is known to be before it. `read` is the last
 /// chunk that was read on the way to the position.
-fn pending(pin: &Pin<'_>, dataset: &Dataset, position: u64, read: Option<(ChunkMeta, Arc<Chunk>)>) -> Result<Pending> {
+fn pending(
+    pin: &Pin<'_>,
+    dataset: &Dataset,
+    position: u64,
+    read: Option<(Option<ChunkMeta>, Arc<Chunk>)>,
+) -> Result<Pending> {
     let record = dataset.record();
     let (mut entries, mut bytes) = pin.due_in_tails(dataset, position);
-    if position < record.head {
-        // Chunks count what was ever appended up to their ends, so two of them tell what lies between.
-        // All before the chunk that was read last is behind the position: if that one is not, nothing else is to be found.
-        let (meta, chunk) = match read.filter(|(meta, _)| meta.last > position) {
-            Some((meta, chunk)) => (Some(meta), Some(chunk)),
-            None => (pin.meta_covering(dataset, position.saturating_add(1))?, None),
-        };
-        if let Some(meta) = meta {
-            entries += record.seq.saturating_sub(meta.seq);
-            bytes += record.seq_bytes.saturating_sub(meta.seq_bytes);
-            if position < meta.first {
-                entries += u64::from(meta.count);
-                bytes += meta.bytes;
-            } else {
-                let chunk = match chunk {
-                    Some(chunk) => chunk,
-                    None => pin.chunk(dataset, &meta)?,
-                };
-                let at = chunk.search(position);
-                entries += (chunk.len() - at) as u64;
-                bytes += chunk.bytes_from(at);
-            }
+    if position >= record.head {
+        return Ok(Pending { entries, bytes });
+    }
+    // Chunks count what was ever appended up to their ends, so two of them tell what lies between: the one at the position,
+    // and the last one, which ends as the record does. All before the chunk that was read last is behind the position: if
+    // that one is not, nothing else is to be found.
+    let (meta, mut chunk) = match read.filter(|(_, chunk)| chunk.last_key() > position) {
+        Some((None, chunk)) if chunk.last_key() == record.head => (None, Some(chunk)),
+        Some((Some(meta), chunk)) => (Some(meta), Some(chunk)),
+        other => (pin.meta_covering(dataset, position.saturating_add(1))?, other.map(|(_, chunk)| chunk)),
+    };
+    if let Some(meta) = meta {
+        entries += record.seq.saturating_sub(meta.seq);
+        bytes += record.seq_bytes.saturating_sub(meta.seq_bytes);
+        if chunk.is_none() && position < meta.first {
+            entries += u64::from(meta.count);
+            bytes += meta.bytes;
+        } else if chunk.is_none() {
+            chunk = Some(pin.chunk(dataset, &meta)?);
         }
+    }
+    if let Some(chunk) = chunk {
+        let at = chunk.search(position);
+        entries += (chunk.len() - at) as u64;
+        bytes += chunk.bytes_from(at);
     }
     Ok(Pending { entries, bytes })
 }

@@ -36,7 +36,7 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
         false => Window::after(position),
     };
     // It may have seen more than it has acknowledged: no delete is left out as unseen.
-    let rules = rules(core, &pin, &dataset, limits.view)?;
+    let rules = rules(core, &dataset, limits.view)?;
     let (page, _) = read(core, &pin, &dataset, rules, window, limits, Unseen::Told)?;
     // Nothing is held while a commit is waited for: it may wait for the index store to be opened again.
     drop(pin);

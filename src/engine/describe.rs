@@ -35,7 +35,7 @@ pub fn stat(core: &Core, name: &[u8]) -> Result<DatasetStat> {
         }
     }
     Ok(DatasetStat {
-        head: SyncKey::new(pin.head(&dataset)),
+        head: SyncKey::new(dataset.head()),
         first: SyncKey::new(dataset.id),
         history_floor: SyncKey::new(record.history_floor),
         floor: SyncKey::new(record.floor),
@@ -43,7 +43,7 @@ pub fn stat(core: &Core, name: &[u8]) -> Result<DatasetStat> {
         bytes,
         superseded: superseded.max(0) as u64,
         tombstones: tombstones.max(0) as u64,
-        retention: core.retention_or_default(pin.retention(&dataset)),
+        retention: core.retention_or_default(dataset.retention()),
         time_ms,
     })
 }
@@ -75,8 +75,8 @@ fn rows_of(tail: &Tail, id: u64, position: u64, bound: u64) -> Vec<Row> {
 /// The retention in force for a dataset.
 pub fn retention(core: &Core, name: &[u8]) -> Result<Retention> {
     let store = core.store();
-    let (pin, dataset) = Pin::of(core, &store, name)?;
-    Ok(core.retention_or_default(pin.retention(&dataset)))
+    let (_, dataset) = Pin::of(core, &store, name)?;
+    Ok(core.retention_or_default(dataset.retention()))
 }
 
 /// Names in byte order.

@@ -57,7 +57,7 @@ fn newest_of(
 }
 
 fn newest(core: &Core, pin: &Pin<'_>, dataset: &Dataset, entity: &[u8]) -> Result<Option<Entry>> {
-    for tail in pin.tails.oldest_first().rev() {
+    for tail in pin.tails.oldest_first().rev().filter(|_| dataset.is_due_in_tails(0)) {
         let inner = tail.read();
         let Some(part) = inner.datasets.get(&dataset.id) else { continue };
         if let Some(entry) = inner.newest(dataset.id, entity, pin.visible) {
@@ -246,8 +246,7 @@ struct Found {
 impl Found {
     fn take(&mut self, entry: Entry) -> bool {
         let size = size_of(&entry);
-        let full = self.entries.len() >= self.limits.max_entries
-            || (!self.entries.is_empty() && self.bytes + size > self.limits.max_bytes);
+        let full = self.limits.is_full(self.entries.len(), self.bytes, size);
         if !full {
             self.bytes += size;
             self.entries.push(entry);

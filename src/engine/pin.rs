@@ -10,7 +10,7 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use super::core::Core;
-use super::tails::Tails;
+use super::tails::{InTails, Tails};
 use crate::error::{Error, Result};
 use crate::store::{DatasetRecord, Sealed, Snapshot, Store, Version};
 use crate::types::{Op, Retention};
@@ -44,12 +44,30 @@ struct Taken<'a> {
 pub struct Dataset {
     pub id: u64,
     sealed: Arc<Sealed>,
+    /// Whether the index store remembered it.
+    remembered: bool,
+    in_tails: InTails,
 }
 
 impl Dataset {
-    /// One without chunks, or whose chunks are not asked for.
-    fn new(id: u64, record: DatasetRecord) -> Dataset {
-        Dataset { id, sealed: Arc::new(Sealed::new(record)) }
+    /// One that was not remembered, or has no sealed part.
+    fn new(id: u64, record: DatasetRecord, in_tails: InTails) -> Dataset {
+        Dataset { id, sealed: Arc::new(Sealed::new(record)), remembered: false, in_tails }
+    }
+
+    /// Its newest visible key; 0 if it has no entry.
+    pub fn head(&self) -> u64 {
+        self.in_tails.head.unwrap_or(self.record().head)
+    }
+
+    /// Whether tails have a visible entry above `position`.
+    pub fn is_due_in_tails(&self, position: u64) -> bool {
+        self.in_tails.head.is_some_and(|head| head > position)
+    }
+
+    /// The retention set for it, if one is.
+    pub fn retention(&self) -> Option<Retention> {
+        self.in_tails.retention.unwrap_or(self.record().retention)
     }
 
     /// Its sealed part; empty floors and counters if nothing of it is sealed.
@@ -179,19 +197,20 @@ impl<'a> Pin<'a> {
     ///
     /// What is gone by now has no record. Nor has what no seal has reached yet: that is found by its name.
     fn known(&self, id: u64) -> Result<Option<Dataset>> {
-        if id > self.visible || self.tails.has_deleted(id, self.visible) {
+        let in_tails = self.tails.of(id, self.visible);
+        if id > self.visible || in_tails.deleted {
             return Ok(None);
         }
-        self.sealed(id)
+        self.sealed(id, in_tails)
     }
 
     /// The dataset of this id, if it has a sealed part.
-    fn sealed(&self, id: u64) -> Result<Option<Dataset>> {
+    fn sealed(&self, id: u64, in_tails: InTails) -> Result<Option<Dataset>> {
         if let Some(sealed) = self.remembered(id) {
-            return Ok(Some(Dataset { id, sealed }));
+            return Ok(Some(Dataset { id, sealed, remembered: true, in_tails }));
         }
         let Some(record) = self.snapshot().record(id)? else { return Ok(None) };
-        let dataset = Dataset::new(id, record);
+        let dataset = Dataset::new(id, record, in_tails);
         if let Some(count) = self.taken().count.filter(|_| self.trusting && !self.is_torn()) {
             self.store.remember(count, id, &dataset.sealed);
         }
@@ -227,27 +246,13 @@ impl<'a> Pin<'a> {
             Some(id) => Some(id),
             None => self.snapshot().name(name)?,
         };
-        let Some(id) = id.filter(|id| !self.tails.has_deleted(*id, self.visible)) else { return Ok(None) };
-        let new = || Dataset::new(id, DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() });
-        Ok(Some(self.sealed(id)?.unwrap_or_else(new)))
-    }
-
-    /// The dataset's newest visible key; 0 if it has no entry.
-    pub fn head(&self, dataset: &Dataset) -> u64 {
-        let in_tails = self.tails.oldest_first().rev().find_map(|tail| {
-            let inner = tail.read();
-            inner.datasets.get(&dataset.id).and_then(|part| part.head(self.visible))
-        });
-        in_tails.unwrap_or(dataset.record().head)
-    }
-
-    /// The retention set for the dataset, if one is.
-    pub fn retention(&self, dataset: &Dataset) -> Option<Retention> {
-        let in_tails = self.tails.oldest_first().rev().find_map(|tail| {
-            let inner = tail.read();
-            inner.datasets.get(&dataset.id).and_then(|part| part.retention.at(self.visible).map(|(_, set)| *set))
-        });
-        in_tails.unwrap_or(dataset.record().retention)
+        let Some(id) = id else { return Ok(None) };
+        let in_tails = self.tails.of(id, self.visible);
+        if in_tails.deleted {
+            return Ok(None);
+        }
+        let new = || DatasetRecord { id, name: name.to_vec(), ..DatasetRecord::default() };
+        Ok(Some(self.sealed(id, in_tails)?.unwrap_or_else(|| Dataset::new(id, new(), in_tails))))
     }
 
     /// The entity's newest sealed version, for who has found none in the tails. What was sealed after this moment began is
@@ -351,6 +356,9 @@ impl<'a> Pin<'a> {
     pub fn due_in_tails(&self, dataset: &Dataset, position: u64) -> (u64, u64) {
         // What the record counts already is not counted again.
         let position = position.max(dataset.record().head);
+        if !dataset.is_due_in_tails(position) {
+            return (0, 0);
+        }
         self.tails.oldest_first().fold((0, 0), |(entries, bytes), tail| {
             let inner = tail.read();
             let due = inner.datasets.get(&dataset.id).map_or((0, 0), |part| part.due(position, self.visible));

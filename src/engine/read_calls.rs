@@ -223,7 +223,7 @@ impl Engine {
         let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
             let due = match pin.dataset(name)? {
-                Some(dataset) => pin.head(&dataset) > *after,
+                Some(dataset) => dataset.head() > *after,
                 None => held && *after > 0,
             };
             if due {

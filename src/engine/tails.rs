@@ -5,9 +5,21 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::tail::Tail;
+use crate::types::Retention;
 
 /// Frozen tails that may wait for their seal before appends wait too.
 pub const MAX_FROZEN: usize = 2;
+
+/// What all tails together say of a dataset as of a bound, beside its entries.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InTails {
+    /// Whether it is deleted.
+    pub deleted: bool,
+    /// Its newest key.
+    pub head: Option<u64>,
+    /// What was set last as its retention: none inside for the default again.
+    pub retention: Option<Option<Retention>>,
+}
 
 /// One moment's tails. Pinning the value pins them all.
 pub struct Tails {
@@ -31,6 +43,19 @@ impl Tails {
     /// All, oldest first.
     pub fn oldest_first(&self) -> impl DoubleEndedIterator<Item = &Arc<Tail>> {
         self.tails.iter()
+    }
+
+    /// What they say of a dataset as of `bound`, each asked once.
+    pub fn of(&self, id: u64, bound: u64) -> InTails {
+        let mut found = InTails::default();
+        for tail in &self.tails {
+            let inner = tail.read();
+            let Some(part) = inner.datasets.get(&id) else { continue };
+            found.deleted |= part.deleted.is_some_and(|deleted| deleted <= bound);
+            found.head = part.head(bound).or(found.head);
+            found.retention = part.retention.at(bound).map(|(_, set)| *set).or(found.retention);
+        }
+        found
     }
 
     /// Whether a dataset is deleted as of `bound`, and that is not sealed yet.

@@ -54,6 +54,13 @@ impl Snapshot<'_> {
         Rows::new(self, Family::ChunkMeta, (keys::pair(id, from).to_vec(), to), parse_meta)
     }
 
+    /// The chunks that hold a key >= `from`, in key order, past the cache and without their counts: to walk over the few
+    /// bytes of a small dataset costs less than to look its chunks up one by one.
+    pub fn walk_chunks(&self, id: u64, from: u64) -> Rows<'_, Chunk> {
+        let (_, to) = keys::dataset_range(id);
+        Rows::new(self, Family::Chunks, (keys::pair(id, from).to_vec(), to), parse_chunk)
+    }
+
     /// The chunk with this last key, which exists: its counts do.
     pub fn chunk(&self, id: u64, epoch: u64, last: u64) -> Result<Arc<Chunk>> {
         match self.store.recent_chunk(id, epoch, last) {

@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 pub use cache::CacheStat;
 pub use index::Index;
 pub use pool::Pool;
-pub use recent::{Sealed, SealedChunk};
+pub use recent::{Sealed, SealedChunk, SealedChunks};
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 pub use rows::Rows;
 pub use snapshot::Snapshot;

@@ -27,8 +27,23 @@ const MAX_CHUNKS: usize = 256;
 pub struct Sealed {
     /// The dataset as a whole.
     pub record: DatasetRecord,
-    /// All its chunks in key order, once someone needed them and if they are few.
-    chunks: OnceLock<Option<Box<[SealedChunk]>>>,
+    /// All its chunks, once someone needed them and if they are few.
+    chunks: OnceLock<Option<SealedChunks>>,
+}
+
+/// What is known of all chunks of a dataset, in key order.
+#[derive(Debug, Default)]
+pub struct SealedChunks {
+    /// Their last keys, side by side: whoever looks for one fetches little memory.
+    lasts: Box<[u64]>,
+    chunks: Box<[SealedChunk]>,
+}
+
+impl SealedChunks {
+    /// Those that hold a key >= `key`.
+    pub fn from(&self, key: u64) -> &[SealedChunk] {
+        &self.chunks[self.lasts.partition_point(|last| *last < key)..]
+    }
 }
 
 /// What is known of a chunk beside its entries.
@@ -64,7 +79,7 @@ impl Sealed {
     }
 
     /// All chunks, if they are few enough to be remembered. Their counts are read once, by `read` at the same moment.
-    pub fn chunks<E, I>(&self, read: impl FnOnce() -> I) -> Result<Option<&[SealedChunk]>, E>
+    pub fn chunks<E, I>(&self, read: impl FnOnce() -> I) -> Result<Option<&SealedChunks>, E>
     where
         I: Iterator<Item = Result<ChunkMeta, E>>,
     {
@@ -78,10 +93,11 @@ impl Sealed {
                     false => Vec::new(),
                 };
                 let few = most <= MAX_CHUNKS && some.len() <= most;
-                self.chunks.get_or_init(|| few.then(|| some.into_boxed_slice()))
+                let lasts = some.iter().map(|chunk| chunk.meta.last).collect();
+                self.chunks.get_or_init(|| few.then(|| SealedChunks { lasts, chunks: some.into() }))
             }
         };
-        Ok(known.as_deref())
+        Ok(known.as_ref())
     }
 
     /// How many chunks it is expected to have at most: its bytes in chunks of half the usual size, and a run of small ones
@@ -96,7 +112,7 @@ impl Sealed {
         let marks = self.record.superseding.saturating_add(self.record.entries / 3);
         let marks = usize::try_from(marks).unwrap_or(usize::MAX).saturating_mul(size_of::<(u64, u64)>());
         let chunks = match self.chunks_at_most() {
-            few if few <= MAX_CHUNKS => marks.saturating_add(few * size_of::<SealedChunk>()),
+            few if few <= MAX_CHUNKS => marks.saturating_add(few * (size_of::<SealedChunk>() + size_of::<u64>())),
             _ => 0,
         };
         chunks.saturating_add(ROW_BYTES + self.record.name.len())

@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use super::Versioned;
 use super::blocks::Blocks;
-use crate::types::entries::Place;
 use crate::types::{Op, Retention};
 use crate::window::Born;
 
@@ -66,6 +65,11 @@ impl TailEntry {
         self.op == Op::Delete
     }
 
+    /// Its block among the dataset's, where its entity is in that, and the lengths of that and of the payload behind it.
+    pub fn place(&self) -> (u32, u32, u16, u32) {
+        (self.block, self.at, self.entity_len, self.payload_len)
+    }
+
     fn len(&self) -> usize {
         usize::from(self.entity_len) + self.payload_len as usize
     }
@@ -79,14 +83,6 @@ impl TailEntry {
         let at = self.entity_range().end;
         at..at + self.payload_len as usize
     }
-}
-
-/// The bytes of an entry, for a page.
-pub enum EntryBytes<'a> {
-    /// In a block that can be shared.
-    Shared(&'a Bytes, Place),
-    /// To be copied: of a block that is being filled, or the entity of a large entry whose payload is not wanted.
-    Lent { entity: &'a [u8], payload: &'a [u8] },
 }
 
 /// One dataset's entries and settings in a tail.
@@ -197,15 +193,9 @@ impl TailDataset {
         }
     }
 
-    /// The bytes of an entry, of which the payload may not be wanted.
-    pub fn bytes(&self, entry: &TailEntry, with_payload: bool) -> EntryBytes<'_> {
-        match self.blocks.shared(entry.block) {
-            Some(block) if with_payload || entry.len() <= COPY_ABOVE_BYTES => {
-                let TailEntry { block: number, at, entity_len, payload_len, .. } = *entry;
-                EntryBytes::Shared(block, Place { block: number, at, entity_len, payload_len })
-            }
-            _ => EntryBytes::Lent { entity: self.entity(entry), payload: self.payload(entry) },
-        }
+    /// The block of an entry, to share. None while it is being filled.
+    pub fn block(&self, entry: &TailEntry) -> Option<&Bytes> {
+        self.blocks.shared(entry.block)
     }
 
     /// All entries, in key order.
@@ -215,9 +205,15 @@ impl TailDataset {
 
     /// The entries with keys in `(position, bound]`.
     pub fn between(&self, position: u64, bound: u64) -> &[TailEntry] {
-        let from = self.entries.partition_point(|entry| entry.key <= position);
-        let to = self.entries.partition_point(|entry| entry.key <= bound);
-        self.entries.get(from..to).unwrap_or_default()
+        self.entries.get(self.upto(position)..self.upto(bound)).unwrap_or_default()
+    }
+
+    /// How many entries have keys at or below `bound`: all of them, unless a commit waits for its sync.
+    fn upto(&self, bound: u64) -> usize {
+        match self.entries.last() {
+            Some(last) if last.key > bound => self.entries.partition_point(|entry| entry.key <= bound),
+            _ => self.entries.len(),
+        }
     }
 
     /// The entry at `key`.
@@ -252,14 +248,12 @@ impl TailDataset {
 
     /// The newest key at or below `bound`.
     pub fn head(&self, bound: u64) -> Option<u64> {
-        let to = self.entries.partition_point(|entry| entry.key <= bound);
-        Some(self.entries[to.checked_sub(1)?].key)
+        Some(self.entries[self.upto(bound).checked_sub(1)?].key)
     }
 
     /// How many entries lie in `(position, bound]`, and their bytes.
     pub fn due(&self, position: u64, bound: u64) -> (u64, u64) {
-        let from = self.entries.partition_point(|entry| entry.key <= position);
-        let to = self.entries.partition_point(|entry| entry.key <= bound);
+        let (from, to) = (self.upto(position), self.upto(bound));
         let upto = |at: usize| if at == 0 { 0 } else { self.entries[at - 1].bytes_upto };
         if to <= from { (0, 0) } else { ((to - from) as u64, upto(to) - upto(from)) }
     }

@@ -74,9 +74,10 @@ pub(crate) struct EntryHead<'a> {
 }
 
 impl Row {
-    fn new(head: &EntryHead<'_>, origin: u32, place: &Place) -> Row {
+    #[inline]
+    fn new(head: &EntryHead<'_>, origin: u32, place: Place) -> Row {
         let EntryHead { key, op, time_ms, new, last, with_payload, .. } = *head;
-        let Place { block, at, entity_len, payload_len } = *place;
+        let Place { block, at, entity_len, payload_len } = place;
         let has_payload = with_payload && op != Op::Delete;
         Row { key, time_ms, block, at, payload_len, origin, entity_len, op, new, last, has_payload }
     }
@@ -290,10 +291,6 @@ impl Builder {
         self.entries.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Bytes of all entities and delivered payloads so far.
     pub fn bytes(&self) -> usize {
         self.entries.bytes
@@ -311,8 +308,8 @@ impl Builder {
     }
 
     /// Adds an entry whose bytes lie in a shared block.
-    #[inline]
-    pub fn push(&mut self, head: &EntryHead<'_>, place: &Place) {
+    #[inline(always)]
+    pub fn push(&mut self, head: &EntryHead<'_>, place: Place) {
         let origin = self.origin(head.origin);
         let row = Row::new(head, origin, place);
         self.entries.bytes += row.bytes();
@@ -329,7 +326,7 @@ impl Builder {
         }
         // Both lengths are limited far below these types' ends.
         let place = Place { block: OWN, at, entity_len: entity.len() as u16, payload_len: payload.len() as u32 };
-        self.push(head, &place);
+        self.push(head, place);
     }
 
     /// Adds a client's entry, which keeps the limits of entities and payloads.
@@ -348,7 +345,7 @@ impl Builder {
             }
         };
         let place = Place { block, at, entity_len: entry.entity.len() as u16, payload_len: entry.payload_len as u32 };
-        self.push(&head, &place);
+        self.push(&head, place);
     }
 
     /// What was added.
@@ -384,12 +381,12 @@ mod tests {
         let mut builder = Builder::new();
         builder.copy(&head(1, Op::Create, Some("ann")), b"e-1", b"one");
         let block = builder.share(Bytes::from_static(b"..e-2two"));
-        builder.push(&head(2, Op::Update, Some("ann")), &Place { block, at: 2, entity_len: 3, payload_len: 3 });
+        builder.push(&head(2, Op::Update, Some("ann")), Place { block, at: 2, entity_len: 3, payload_len: 3 });
         builder.copy(&head(3, Op::Delete, Some("bob")), b"e-3", b"");
         builder.copy(&head(4, Op::Update, None), b"e-4", b"four");
         let bare = EntryHead { with_payload: false, ..head(5, Op::Update, None) };
         builder.copy(&bare, b"e-5", b"left out");
-        builder.push(&bare, &Place { block, at: 2, entity_len: 3, payload_len: 3 });
+        builder.push(&bare, Place { block, at: 2, entity_len: 3, payload_len: 3 });
         builder.finish()
     }
 

@@ -77,6 +77,12 @@ impl Limits {
         self.max_bytes
     }
 
+    /// Whether what holds so many entries and bytes has no room for an entry of `size` bytes. There is room for one, however
+    /// large it is.
+    pub(crate) fn is_full(&self, entries: usize, bytes: usize, size: usize) -> bool {
+        entries >= self.max_entries || (entries > 0 && bytes + size > self.max_bytes)
+    }
+
     /// Leaves the payloads out: key, op, entity and length only.
     pub fn without_payloads(self) -> Limits {
         Limits { payloads: false, ..self }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use super::{Dataset, Pin};
 use crate::chunk::{Chunk, ChunkMeta};
 use crate::error::{Error, Result};
-use crate::store::{Rows, SealedChunk};
+use crate::store::{Rows, SealedChunk, SealedChunks};
+
+/// A dataset of at most so many bytes is walked over when it is read for the first time.
+const SMALL_BYTES: u64 = 8 << 10;
 
 impl<'a> Pin<'a> {
     /// The dataset's chunks, if they are remembered.
-    fn remembered_chunks<'s>(&self, dataset: &'s Dataset) -> Option<&'s [SealedChunk]> {
+    fn remembered_chunks<'s>(&self, dataset: &'s Dataset) -> Option<&'s SealedChunks> {
         // What nobody else holds is remembered by no one, and what is read of it is thrown away.
         if !self.trusting || Arc::strong_count(&dataset.sealed) == 1 {
             return None;
@@ -29,7 +32,7 @@ impl<'a> Pin<'a> {
     /// The counts of a dataset's chunks that hold a key >= `from`, in key order.
     fn metas<'s>(&'s self, dataset: &'s Dataset, from: u64) -> Metas<'s> {
         match self.remembered_chunks(dataset) {
-            Some(known) => Metas::Known(known[known.partition_point(|chunk| chunk.meta.last < from)..].iter()),
+            Some(known) => Metas::Known(known.from(from).iter()),
             None => Metas::Rows(self.snapshot().metas(dataset.id, from)),
         }
     }
@@ -45,16 +48,16 @@ impl<'a> Pin<'a> {
         meta.map(|meta| self.chunk(dataset, &meta)).transpose()
     }
 
-    /// All chunks that hold a key >= `from`, in key order, with their counts.
-    pub fn chunks<'s>(
-        &'s self,
-        dataset: &'s Dataset,
-        from: u64,
-    ) -> impl Iterator<Item = Result<(ChunkMeta, Arc<Chunk>)>> + use<'s, 'a> {
-        self.metas(dataset, from).map(|meta| {
-            let meta = meta?;
-            Ok((meta, self.chunk(dataset, &meta)?))
-        })
+    /// All chunks that hold a key >= `from`, in key order, with their counts unless they were walked over.
+    pub fn chunks<'s>(&'s self, dataset: &'s Dataset, from: u64) -> Chunks<'s, 'a> {
+        if is_walked(dataset) {
+            // An error is told by the usual way, which finds out more about it.
+            let walked = self.snapshot().walk_chunks(dataset.id, from).collect::<Result<Vec<_>>>();
+            if let Ok(walked) = walked {
+                return Chunks::Walked(walked.into_iter());
+            }
+        }
+        Chunks::Found { pin: self, dataset, metas: self.metas(dataset, from) }
     }
 
     /// The chunk of these counts.
@@ -74,15 +77,42 @@ impl<'a> Pin<'a> {
 
     /// The marks of a dataset's superseded entries above `position`, to be asked in key order.
     pub fn marks<'s>(&'s self, dataset: &'s Dataset, position: u64) -> Marks<'s, 'a> {
-        match self.remembered_chunks(dataset) {
-            Some(chunks) => Marks::Known { pin: self, id: dataset.id, position, chunks, of: &[] },
+        let known = if is_walked(dataset) { None } else { self.remembered_chunks(dataset) };
+        match known {
+            Some(known) => Marks::Known { pin: self, id: dataset.id, position, known, of: &[] },
             None => Marks::Rows(self.snapshot().marks(dataset.id, position).peekable()),
         }
     }
 }
 
+/// Whether a dataset is small and read for the first time in a while: most of those are not read again soon. The next one
+/// finds it remembered, and has its chunks remembered too.
+fn is_walked(dataset: &Dataset) -> bool {
+    !dataset.remembered && dataset.record().bytes <= SMALL_BYTES
+}
+
+/// Chunks, in key order.
+pub enum Chunks<'s, 'a> {
+    Walked(std::vec::IntoIter<Chunk>),
+    Found { pin: &'s Pin<'a>, dataset: &'s Dataset, metas: Metas<'s> },
+}
+
+impl Iterator for Chunks<'_, '_> {
+    type Item = Result<(Option<ChunkMeta>, Arc<Chunk>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Chunks::Walked(chunks) => chunks.next().map(|chunk| Ok((None, Arc::new(chunk)))),
+            Chunks::Found { pin, dataset, metas } => {
+                let found = metas.next()?.and_then(|meta| Ok((Some(meta), pin.chunk(dataset, &meta)?)));
+                Some(found)
+            }
+        }
+    }
+}
+
 /// Counts of chunks.
-enum Metas<'s> {
+pub enum Metas<'s> {
     Known(std::slice::Iter<'s, SealedChunk>),
     Rows(Rows<'s, ChunkMeta>),
 }
@@ -100,12 +130,12 @@ impl Iterator for Metas<'_> {
 
 /// Which entries are superseded.
 pub enum Marks<'s, 'a> {
-    /// The chunks from the one on that was entered last, and its marks from the key on that was asked last.
+    /// The marks of the chunk that was entered last, from the key on that was asked last.
     Known {
         pin: &'s Pin<'a>,
         id: u64,
         position: u64,
-        chunks: &'s [SealedChunk],
+        known: &'s SealedChunks,
         of: &'s [(u64, u64)],
     },
     Rows(Peekable<Rows<'s, (u64, u64)>>),
@@ -113,16 +143,15 @@ pub enum Marks<'s, 'a> {
 
 impl Marks<'_, '_> {
     /// From now on entries of this chunk are asked for.
-    pub fn enter(&mut self, meta: &ChunkMeta) {
-        let Marks::Known { pin, id, position, chunks, of } = self else { return };
-        *chunks = &chunks[chunks.partition_point(|chunk| chunk.meta.last < meta.last)..];
-        let Some(chunk) = chunks.first() else { return };
+    pub fn enter(&mut self, entered: &Chunk) {
+        let Marks::Known { pin, id, position, known, of } = self else { return };
+        let Some(chunk) = known.from(entered.last_key()).first() else { return };
         if let Some(marks) = chunk.marks() {
             *of = marks;
             return;
         }
         let snapshot = pin.snapshot();
-        match snapshot.marks_of(*id, meta.first, meta.last).collect::<Result<Vec<_>>>() {
+        match snapshot.marks_of(*id, entered.first_key(), entered.last_key()).collect::<Result<Vec<_>>>() {
             Ok(marks) if !pin.is_torn() => *of = chunk.set_marks(marks),
             // What cannot be read may not be in the way; and what is of another moment is not remembered.
             _ => *self = Marks::Rows(snapshot.marks(*id, *position).peekable()),

@@ -57,6 +57,10 @@ fn chunks_are_found_from_either_side() {
     assert_eq!(from(0), [11, 21, 31]);
     assert_eq!(from(14), [21, 31]);
     assert_eq!(from(34), [] as [u64; 0]);
+    for key in [0, 11, 13, 14, 34] {
+        let walked = snapshot.walk_chunks(10, key).map(|chunk| chunk.unwrap().first_key()).collect::<Vec<_>>();
+        assert_eq!(walked, from(key), "walked from {key}");
+    }
     assert_eq!(snapshot.meta_before(10, u64::MAX).unwrap().unwrap().seq, 9);
     assert_eq!(snapshot.meta_before(12, u64::MAX).unwrap(), None);
     assert!(snapshot.chunk_before(9, 0, 99).unwrap().is_none());

@@ -62,10 +62,10 @@ fn a_refused_commit_leaves_a_count_at_which_all_is_as_before() {
 fn counts_of_chunks_are_read_once_and_only_if_they_are_few() {
     let rows = |upto: u64| (0..upto).map(|last| Ok::<_, Error>(ChunkMeta { last, ..ChunkMeta::default() }));
     let small = Sealed::new(DatasetRecord { bytes: 100, ..DatasetRecord::default() });
-    let failed: Result<Option<&[SealedChunk]>> = small.chunks(|| std::iter::once(Err(Error::Closed)));
+    let failed: Result<Option<&SealedChunks>> = small.chunks(|| std::iter::once(Err(Error::Closed)));
     assert!(failed.is_err() && !small.knows_chunks());
-    assert_eq!(small.chunks(|| rows(3)).unwrap().unwrap().len(), 3);
-    assert_eq!(small.chunks(|| rows(9)).unwrap().unwrap().len(), 3);
+    assert_eq!(small.chunks(|| rows(3)).unwrap().unwrap().from(0).len(), 3);
+    assert_eq!(small.chunks(|| rows(9)).unwrap().unwrap().from(0).len(), 3);
     let crowded = Sealed::new(DatasetRecord { bytes: 100, ..DatasetRecord::default() });
     assert!(crowded.chunks(|| rows(1_000)).unwrap().is_none() && crowded.knows_chunks());
     let large = Sealed::new(DatasetRecord { bytes: 1 << 40, ..DatasetRecord::default() });

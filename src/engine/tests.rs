@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use super::Engine;
 use super::changes::page;
 use super::core::Core;
-use super::pin::Pin;
+use super::pin::{Dataset, Pin};
 use crate::compact::{self, Policy};
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::log::{Ledger, Log, LogOptions, NewFrame, segment_path};
 use crate::options::Options;
-use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention, View};
+use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention, SyncKey, View};
 use crate::vfs::OsVfs;
 
 /// A store that keeps nothing but what lives.
@@ -106,6 +106,48 @@ fn a_moment_that_the_index_store_has_passed_is_torn_and_read_again() {
     pin.snapshot();
     assert!(!pin.is_torn());
     assert_eq!([read(), read()], [3, 3]);
+}
+
+#[test]
+fn a_small_dataset_reads_alike_walked_over_and_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path().join("store"), Options::default().background_compaction(false)).unwrap();
+    for (entity, payload) in [("a", "1"), ("b", "22"), ("a", "333"), ("c", ""), ("b", ""), ("d", "55555")] {
+        let mut batch = Batch::new();
+        match payload.is_empty() {
+            true => batch.delete("d", entity),
+            false => batch.put("d", entity, payload),
+        };
+        batch.put("d", format!("{entity}-beside"), payload);
+        engine.append(batch).unwrap();
+        engine.seal().unwrap();
+    }
+    let core = engine.core().unwrap();
+    let store = core.store();
+    let is_walked = |pin: &Pin<'_>, dataset: &Dataset| {
+        let found: Vec<bool> = pin.chunks(dataset, 0).map(|chunk| chunk.unwrap().0.is_none()).collect();
+        assert_eq!(found.len(), 6);
+        found.into_iter().all(|walked| walked)
+    };
+    let head = engine.stat("d").unwrap().head.get();
+    // The first of these walks, and the next ones remember.
+    (0..2).for_each(|_| drop(engine.changes("d", &Cursor::START, Limits::default()).unwrap()));
+    for view in [View::Latest, View::Every] {
+        for (after, most) in (0..=head).flat_map(|after| (1..=4).map(move |most| (after, most))) {
+            let limits = Limits::entries(most).view(view);
+            let cursor = Cursor::after(SyncKey::new(after));
+            let (fresh, of_fresh) = Pin::of(&core, &store, b"d").unwrap();
+            assert!(is_walked(&fresh, &of_fresh));
+            let (walked, _) = page(&core, &fresh, &of_fresh, &cursor, limits).unwrap();
+            let known = Pin::read(&core, &store, b"d", |pin, dataset| {
+                assert!(!is_walked(pin, dataset));
+                Ok(page(&core, pin, dataset, &cursor, limits)?.0)
+            });
+            let known = known.unwrap();
+            assert_eq!(format!("{walked:?}"), format!("{known:?}"), "{view:?} after {after}, at most {most}");
+            assert_eq!(walked.pending.entries == 0, walked.position.get() >= head);
+        }
+    }
 }
 
 #[test]

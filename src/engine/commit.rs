@@ -47,6 +47,8 @@ pub struct Writer {
     pub log: Log,
     pub next_key: u64,
     pub last_time_ms: u64,
+    /// What the ledger is known to have leased: it is held over a sync now and then, and no commit is to wait for that.
+    leased: u64,
 }
 
 /// Everything commits go through.
@@ -83,7 +85,7 @@ impl Commits {
         Commits {
             queue: Mutex::default(),
             changed: Condvar::new(),
-            writer: Mutex::new(Writer { log, next_key, last_time_ms }),
+            writer: Mutex::new(Writer { log, next_key, last_time_ms, leased: 0 }),
             room: Condvar::new(),
             late: Late::default(),
             written: Mutex::new(Written::new(point, end, last_key)),
@@ -267,7 +269,7 @@ impl Commits {
         if last >= MAX_KEY {
             return Err(Error::invalid("the store has given out its last sync-key"));
         }
-        self.lease(core, last)?;
+        self.lease(core, writer, last)?;
         let heads = prepared.heads.drain(..).map(|(name, index)| (name, base + u64::from(index))).collect();
         let (bytes, created) = (body.bytes.clone(), prepared.created);
         late.push(Insertion { base, time_ms, body });
@@ -286,18 +288,22 @@ impl Commits {
     }
 
     /// Makes sure that no key is used that the ledger has not leased.
-    fn lease(&self, core: &Core, last: u64) -> Result<()> {
-        let mut ledger = core.ledger.lock();
-        if last < ledger.state().lease {
+    fn lease(&self, core: &Core, writer: &mut Writer, last: u64) -> Result<()> {
+        if last < writer.leased {
             return Ok(());
         }
-        let step = match core.sync_keys {
-            SyncKeys::Counter => COUNTER_LEASE,
-            SyncKeys::Timestamp => TIMESTAMP_LEASE,
-        };
-        ledger
-            .update(|state| state.lease = last.saturating_add(step).min(MAX_KEY))
-            .map_err(|error| core.poison_with(&error))
+        let mut ledger = core.ledger.lock();
+        if last >= ledger.state().lease {
+            let step = match core.sync_keys {
+                SyncKeys::Counter => COUNTER_LEASE,
+                SyncKeys::Timestamp => TIMESTAMP_LEASE,
+            };
+            ledger
+                .update(|state| state.lease = last.saturating_add(step).min(MAX_KEY))
+                .map_err(|error| core.poison_with(&error))?;
+        }
+        writer.leased = ledger.state().lease;
+        Ok(())
     }
 
     fn write(

@@ -26,6 +26,9 @@ const IDLE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(50);
 /// Damaged datasets that background compaction passes over, at most.
 const MAX_PASSED_OVER: usize = 1024;
+/// By how much the thread yields to others: on a busy machine a seal is to be late rather than the commits that come
+/// meanwhile, for which there are two tails more.
+const NICE: i32 = 5;
 /// Datasets that are looked at together when all are compacted.
 const DATASETS_AT_ONCE: usize = 1024;
 
@@ -117,6 +120,9 @@ pub fn run(core: &Core) {
 }
 
 fn work(core: &Core) {
+    // Linux takes this for the calling thread alone. Nothing depends on it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICE);
     let mut trimming_from = Instant::now();
     let mut wait = IDLE;
     let mut passed_over = BTreeSet::new();
@@ -159,11 +165,16 @@ fn work(core: &Core) {
 pub fn seal_pending(core: &Core) -> Result<()> {
     while !core.tails.pin().frozen().is_empty() {
         let outcome = seal_oldest(core);
-        *core.sealing.lock() = outcome.as_ref().err().map(NoRoom::of_seal);
+        let failure = outcome.as_ref().err().map(NoRoom::of_seal);
+        let before = std::mem::replace(&mut *core.sealing.lock(), failure);
         core.commits.room.notify_all();
         if let Err(error) = outcome {
             core.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, "sealing failed; it is tried again");
+            // A full disk may last, and it is tried many times a second.
+            match before {
+                None => tracing::warn!(%error, "sealing failed; it is tried again"),
+                Some(_) => tracing::debug!(%error, "sealing failed again"),
+            }
             return Err(error);
         }
     }

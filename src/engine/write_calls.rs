@@ -80,16 +80,21 @@ impl Engine {
         self.control(Work::SetRetention { dataset, retention })
     }
 
-    /// Whether the store takes writes now, as far as is known without one.
+    /// Whether the store takes writes now, and will for a while, as far as is known without one.
     ///
     /// # Errors
     ///
-    /// [`Error::Poisoned`] after a failed write or sync, [`Error::Closed`].
+    /// [`Error::Poisoned`] after a failed write or sync, [`Error::NoSpace`] while the disk has no room for another segment of
+    /// the log, [`Error::SealFailed`], [`Error::Closed`].
     pub fn check_writable(&self) -> Result<()> {
-        match self.core()?.poison.get() {
-            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
-            None => Ok(()),
+        let core = self.core()?;
+        if let Some(cause) = core.poison.get() {
+            return Err(Error::Poisoned { cause: cause.clone() });
         }
+        if let Some(failure) = core.seal_failure() {
+            return Err(failure.error());
+        }
+        core.store().check_room(core.options.segment_limit())
     }
 
     fn control(&self, work: Work) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Errors as RFC 9457 problems: `application/problem+json`, with a stable type for each kind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::Error;
@@ -11,6 +12,30 @@ use crate::json::{self, ErrorBody};
 
 /// What every `type` begins with; the kind follows.
 const TYPE: &str = "urn:tidelog:problem:";
+
+/// How often it is told that requests are refused, at most.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// What is told of them in this process.
+static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals { told: None, others: 0 });
+
+struct Refusals {
+    told: Option<Instant>,
+    /// How many were not told of since.
+    others: u64,
+}
+
+impl Refusals {
+    /// Whether this one is to be told of: how many before it were not.
+    fn due(&mut self, now: Instant) -> Option<u64> {
+        if self.told.is_some_and(|told| now < told + TOLD_EVERY) {
+            self.others += 1;
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.others))
+    }
+}
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -169,8 +194,16 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        if self.status.is_server_error() {
-            tracing::warn!(kind = self.kind, detail = self.body.text(), "request failed");
+        let (kind, detail) = (self.kind, self.body.text());
+        match self.status {
+            // A server that is overloaded, or its disk full, refuses thousands of requests a second.
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE => {
+                if let Some(others) = REFUSALS.lock().due(Instant::now()) {
+                    tracing::warn!(kind, detail, others, "requests are refused");
+                }
+            }
+            status if status.is_server_error() => tracing::warn!(kind, detail, "request failed"),
+            _ => {}
         }
         // It holds texts and numbers only.
         let body = serde_json::to_vec(&self.body()).unwrap_or_default();
@@ -180,5 +213,22 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(self.headers);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_of_now_and_then_with_how_many_there_were() {
+        let mut refusals = Refusals { told: None, others: 0 };
+        let now = Instant::now();
+        assert_eq!(refusals.due(now), Some(0));
+        for ms in [0, 1, 9_999] {
+            assert_eq!(refusals.due(now + Duration::from_millis(ms)), None);
+        }
+        assert_eq!(refusals.due(now + TOLD_EVERY), Some(3));
+        assert_eq!(refusals.due(now + TOLD_EVERY), None);
     }
 }

@@ -255,7 +255,7 @@ impl Store {
 
     /// Refuses what the disk would have no room for when it is flushed: a flush that fails takes RocksDB out of service,
     /// this does not.
-    fn check_room(&self, more: u64) -> Result<()> {
+    pub fn check_room(&self, more: u64) -> Result<()> {
         if self.kv.rocks().is_none() {
             return Ok(());
         }

@@ -22,12 +22,14 @@ async fn healthz() -> &'static str {
 /// Whether the store takes reads and writes.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "It does"),
-    (status = 503, description = "It is stopping, or takes no writes since one failed")
+    (status = 503, description = "It is stopping, takes no writes since one failed, or finds no room on its disk")
 ))]
 async fn readyz(app: Shared) -> Result<&'static str, Problem> {
     if app.closing.begun() {
-        return Err(Problem::closing().status(StatusCode::SERVICE_UNAVAILABLE));
+        return Err(Problem::closing());
     }
-    app.run(|engine| engine.check_writable().and(engine.store_stat())).await?;
+    let ready = app.run(|engine| engine.check_writable().and(engine.store_stat())).await;
+    // Whoever asks this wants to know just that, whatever is the matter.
+    ready.map_err(|problem| problem.status(StatusCode::SERVICE_UNAVAILABLE))?;
     Ok("ok\n")
 }

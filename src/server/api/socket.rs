@@ -35,8 +35,9 @@ use in_flight::{Ended, InFlight};
 use messages::{Ref, Said, Subscribe};
 use subscriptions::{Read, Subscriptions};
 
-/// The largest page in one message, in bytes: a socket's buffer stays as large as the largest message it had.
-const PAGE_BYTES: usize = 256 << 10;
+/// The largest page in one message, in bytes: a socket's buffer stays as large as the largest message it had, and what it
+/// has above 64 KiB takes of what there is for all.
+const PAGE_BYTES: usize = 64 << 10;
 /// What is read at once, and what is gathered before it is written.
 const READ_BYTES: usize = 4 << 10;
 const WRITE_BYTES: usize = 16 << 10;
@@ -111,6 +112,8 @@ struct Socket {
     access: Access,
     websocket: WebSocket,
     arriving: Arc<Arriving>,
+    /// For the buffer in which pages are written.
+    written: Held,
     subscriptions: Subscriptions,
     commits: InFlight,
     closing: BoxFuture<'static, ()>,
@@ -151,6 +154,7 @@ impl Socket {
             access,
             websocket,
             arriving,
+            written: Held::for_waits(),
             subscriptions: Subscriptions::new(),
             commits: InFlight::default(),
             closing: Box::pin(async move { closing.wait().await }),
@@ -277,6 +281,8 @@ impl Socket {
             Ok(None) => Ok(()),
             Ok(Some(page)) => {
                 let (bytes, leave) = page.into_parts();
+                let more = bytes.len().saturating_sub(self.written.bytes());
+                self.written.more(&self.app, more).map_err(|_| End::Told(close_code::AGAIN, NO_ROOM))?;
                 // JSON of ours is UTF-8.
                 let text = Utf8Bytes::try_from(bytes).map_err(|_| End::Gone)?;
                 self.websocket.send(Message::Text(text)).await?;

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -63,6 +63,23 @@ impl Server {
         command.args(["-c", r#"trap '' XFSZ; exec "$@""#, "sh"]).arg(tidelog.get_program()).args(tidelog.get_args());
         command.env_remove("TIDELOG_DATA");
         Server::run(dir, command, &[])
+    }
+
+    /// On a file system in memory of so many MiB; none where this process may not mount one.
+    pub fn on_a_small_disk(mib: u32, options: &[&str]) -> Option<(Server, SmallDisk)> {
+        let dir = TempDir::new().expect("a directory can be made");
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).expect("a directory can be made");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"])
+            .arg(&data)
+            .stderr(Stdio::null())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let disk = SmallDisk(data);
+        Some((Server::on(dir, options), disk))
     }
 
     fn on(dir: TempDir, options: &[&str]) -> Server {
@@ -129,6 +146,29 @@ impl Server {
         kill_process(Pid::from_child(&process), Signal::TERM).expect("it can be told");
         let status = process.wait().expect("it ends");
         assert!(status.success(), "{status}");
+    }
+}
+
+/// A disk that fills up. It is unmounted when dropped, which may be before its server is.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Takes all room that is left.
+    pub fn fill(&self) {
+        let mut ballast = File::create(self.0.join("ballast")).expect("there is room for a name");
+        let block = vec![1; 64 << 10];
+        while ballast.write_all(&block).is_ok() {}
+    }
+
+    /// Gives it back.
+    pub fn free(&self) {
+        std::fs::remove_file(self.0.join("ballast")).expect("it can be removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

@@ -100,7 +100,7 @@ bench: setup ## Run the benchmarks
 	cargo bench --all-features
 
 # Beside durable-streams-server, if STREAMS names its binary (`cargo install durable-streams`).
-load: setup ## Put load on a server on this machine, and measure it (ROWS="delivery kill idle pages commits socket")
+load: setup ## Put load on a server on this machine, and measure it (ROWS="delivery kill idle pages commits wrk socket")
 	cargo build --release --features server --bin tidelog
 	cargo run --release --features server --example load -- $(if $(STREAMS),--streams '$(STREAMS)') \
 	  --serve '$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release/tidelog' $(ROWS)

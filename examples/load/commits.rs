@@ -9,7 +9,7 @@ use crate::http::Connection;
 use crate::servers::Server;
 use crate::{Outcome, Plan, payload, percentile};
 
-const CONNECTIONS: &[u64] = &[64, 256];
+pub const CONNECTIONS: &[u64] = &[64, 256];
 const DATASETS: u64 = 100;
 
 pub async fn run(plan: &Plan) -> Outcome {
@@ -20,17 +20,23 @@ pub async fn run(plan: &Plan) -> Outcome {
         drop(server);
         if let Some(binary) = &plan.streams {
             let server = Server::streams(binary)?;
-            let mut first = Connection::new(&server.address).await?;
-            for stream in 0..DATASETS {
-                let (head, _) = first
-                    .call("PUT", &format!("/v1/stream/d{stream}"), "content-type: application/octet-stream\r\n", b"")
-                    .await?;
-                if head.status >= 300 {
-                    return Err(format!("making a stream was answered {}", head.status).into());
-                }
-            }
+            make_streams(&server).await?;
             let post = |client: u64, _| ("POST", format!("/v1/stream/d{}", client % DATASETS));
             report("durable-streams", &server, *connections, plan.time(), post).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the streams that are appended to.
+pub async fn make_streams(server: &Server) -> Outcome {
+    let mut first = Connection::new(&server.address).await?;
+    for stream in 0..DATASETS {
+        let (head, _) = first
+            .call("PUT", &format!("/v1/stream/d{stream}"), "content-type: application/octet-stream\r\n", b"")
+            .await?;
+        if head.status >= 300 {
+            return Err(format!("making a stream was answered {}", head.status).into());
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! `cargo run --release --features server --example load -- --serve target/release/tidelog [--seconds N] [ROW..]`
 //!
 //! starts `tidelog serve` on a store of its own (and `redis-server`, if one is installed, for the rows that compare), runs
-//! the rows named (all: delivery kill idle pages commits socket), and prints a line of figures for each. `make load` does that.
+//! the rows named (all: delivery kill idle pages commits wrk socket), and prints a line of figures for each. `make load` does that.
 //! It connects to loopback addresses only.
 
 mod commits;
@@ -15,6 +15,7 @@ mod pages;
 mod redis;
 mod servers;
 mod socket;
+mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ struct Plan {
     rows: Vec<String>,
 }
 
-const ROWS: &[&str] = &["delivery", "kill", "idle", "pages", "commits", "socket"];
+const ROWS: &[&str] = &["delivery", "kill", "idle", "pages", "commits", "wrk", "socket"];
 
 impl Plan {
     fn from_args() -> Outcome<Plan> {
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
                     "idle" => idle::run(&plan).await,
                     "pages" => pages::run(&plan).await,
                     "commits" => commits::run(&plan).await,
+                    "wrk" => wrk::run(&plan).await,
                     _ => socket::run(&plan).await,
                 }
             })?;

@@ -10,19 +10,12 @@ use crate::redis;
 use crate::servers::Server;
 use crate::{Outcome, Plan, payload};
 
-const CONNECTIONS: u64 = 32;
+pub const CONNECTIONS: u64 = 32;
 const ENTRIES: u64 = 20_000;
 
 pub async fn run(plan: &Plan) -> Outcome {
     let server = Server::tidelog(&plan.serve)?;
-    let mut first = Connection::new(&server.address).await?;
-    for from in (0..ENTRIES).step_by(100) {
-        let changes: Vec<String> = (from..from + 100)
-            .map(|n| format!(r#"{{"dataset":"d","op":"put","entity":"e{n}","payload":{}}}"#, payload(n)))
-            .collect();
-        let body = format!(r#"{{"changes":[{}]}}"#, changes.join(","));
-        first.call("POST", "/v1/commits", "content-type: application/json\r\n", body.as_bytes()).await?;
-    }
+    fill(&server).await?;
     for (format, accept) in [("JSON", ""), ("CBOR", "accept: application/cbor\r\n")] {
         let address: Arc<str> = server.address.as_str().into();
         let (until, mut clients) = (Instant::now() + plan.time(), JoinSet::new());
@@ -53,6 +46,19 @@ pub async fn run(plan: &Plan) -> Outcome {
             let rate = redis::pages(&redis.address, CONNECTIONS, ENTRIES, plan.time()).await?;
             println!("pages     Redis XRANGE COUNT 50, {CONNECTIONS} connections: {rate:.0} pages/s");
         }
+    }
+    Ok(())
+}
+
+/// Writes the entries that are read.
+pub async fn fill(server: &Server) -> Outcome {
+    let mut first = Connection::new(&server.address).await?;
+    for from in (0..ENTRIES).step_by(100) {
+        let changes: Vec<String> = (from..from + 100)
+            .map(|n| format!(r#"{{"dataset":"d","op":"put","entity":"e{n}","payload":{}}}"#, payload(n)))
+            .collect();
+        let body = format!(r#"{{"changes":[{}]}}"#, changes.join(","));
+        first.call("POST", "/v1/commits", "content-type: application/json\r\n", body.as_bytes()).await?;
     }
     Ok(())
 }

@@ -114,8 +114,11 @@ fn serve(binary: &Path, dir: &Path, address: &str) -> Outcome<(Child, String)> {
         .map_err(|error| format!("{}: {error}", binary.display()))?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-    let address = line.trim().strip_prefix("listening on http://").ok_or("the server did not start")?.to_owned();
-    Ok((child, address))
+    let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let _ = child.kill();
+        return Err(format!("the server did not start: {}", child.wait()?).into());
+    };
+    Ok((child, address.to_owned()))
 }
 
 /// An address for a server that comes back to it. Its port is below those that Linux gives to clients: one that dials

@@ -155,6 +155,17 @@ impl Core {
         self.sealing.lock().clone()
     }
 
+    /// Notes how a seal ended. That it fails is told once: a full disk may last, and it is tried many times a second.
+    pub(super) fn note_seal(&self, failure: Option<&Error>) {
+        let before = std::mem::replace(&mut *self.sealing.lock(), failure.map(NoRoom::of_seal));
+        self.commits.room.notify_all();
+        let Some(error) = failure else { return };
+        self.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
+        if before.is_none() {
+            tracing::warn!(%error, "sealing failed; it is tried again");
+        }
+    }
+
     /// Freezes the active tail, which holds all that is written, so that it is sealed.
     pub(super) fn freeze(&self, writer: &Writer) {
         self.tails.freeze(Tail::new(writer.next_key, writer.log.end()));

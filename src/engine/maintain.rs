@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::core::{Core, NoRoom};
+use super::core::Core;
 use super::open::store_options;
 use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
@@ -165,18 +165,8 @@ fn work(core: &Core) {
 pub fn seal_pending(core: &Core) -> Result<()> {
     while !core.tails.pin().frozen().is_empty() {
         let outcome = seal_oldest(core);
-        let failure = outcome.as_ref().err().map(NoRoom::of_seal);
-        let before = std::mem::replace(&mut *core.sealing.lock(), failure);
-        core.commits.room.notify_all();
-        if let Err(error) = outcome {
-            core.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
-            // A full disk may last, and it is tried many times a second.
-            match before {
-                None => tracing::warn!(%error, "sealing failed; it is tried again"),
-                Some(_) => tracing::debug!(%error, "sealing failed again"),
-            }
-            return Err(error);
-        }
+        core.note_seal(outcome.as_ref().err());
+        outcome?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Log-style increment: a client at key 100 and a log whose head is 1000 are brought together 50 entries at a time, and a
 //! client whose key was compacted away begins again.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidelog::client::{Client, Error, Memory, Replica};
@@ -136,11 +136,12 @@ fn clients_at_any_key_agree_after_a_storm_and_a_kill() {
     let mut server = Server::start();
     let network = Network::to(&server, seed());
     network.lose_percent(4);
-    let (ledger, phase) = (Ledger::default(), AtomicU8::new(BEFORE));
+    let (ledger, phase, away) = (Ledger::default(), AtomicU8::new(BEFORE), AtomicUsize::new(0));
     let copies = std::thread::scope(|scope| {
-        let (ledger, phase, url) = (&ledger, &phase, network.url());
+        let (ledger, phase, away, url) = (&ledger, &phase, &away, network.url());
         let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || write(url, writer, ledger))).collect();
-        let readers: Vec<_> = (0..READERS).map(|reader| scope.spawn(move || read(url, reader, phase))).collect();
+        let readers: Vec<_> = (0..READERS).map(|reader| scope.spawn(move || read(url, reader, phase, away))).collect();
+        wait_until("those who stay away", || away.load(Ordering::Acquire) == READERS / 2);
         wait_until("half of the commits", || ledger.len() as u64 > WRITERS as u64 * COMMITS);
         let before = all_keys(&client(url, "auditor"), NOTES);
         server.kill();
@@ -185,7 +186,7 @@ fn write(url: &str, writer: usize, ledger: &Ledger) {
 
 /// Comes now and then, and reads to the end by pages of its own size; every other one, having been there once, stays away
 /// until after the kill. Returns what it holds, and how often it began again.
-fn read(url: &str, reader: usize, phase: &AtomicU8) -> (Dataset, usize) {
+fn read(url: &str, reader: usize, phase: &AtomicU8, away: &AtomicUsize) -> (Dataset, usize) {
     let mut rng = Rng::new(seed() * 9000 + reader as u64);
     let limits = Limits::entries(rng.pick(&[7, 50, 200]));
     let mut replica = Replica::new(client(url, "reader"), NOTES, Memory::new()).limits(limits);
@@ -197,7 +198,11 @@ fn read(url: &str, reader: usize, phase: &AtomicU8) -> (Dataset, usize) {
         if last {
             return (copy(replica.local()), resets);
         }
-        if reader.is_multiple_of(2) && !replica.local().is_empty() {
+        if reader.is_multiple_of(2) && phase.load(Ordering::Acquire) == BEFORE {
+            if replica.local().is_empty() {
+                continue;
+            }
+            away.fetch_add(1, Ordering::Release);
             wait_until("the kill", || phase.load(Ordering::Acquire) > BEFORE);
         }
         std::thread::sleep(Duration::from_millis(rng.below(100 * (1 + reader as u64))));

@@ -108,6 +108,23 @@ fn a_moment_that_the_index_store_has_passed_is_torn_and_read_again() {
     assert_eq!([read(), read()], [3, 3]);
 }
 
+/// Many a dataset is read once and not again soon, and may have hundreds of chunks.
+#[test]
+fn chunks_are_counted_and_remembered_by_the_second_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path().join("store"), Options::default()).unwrap();
+    let mut batch = Batch::new();
+    batch.create("d", "e", "x".repeat(20_000));
+    let id = engine.append(batch).unwrap().first.get();
+    engine.seal().unwrap();
+    let store = engine.core().unwrap().store();
+    for (read, known) in [("first", false), ("second", true), ("third", true)] {
+        let page = engine.changes("d", &Cursor::START, Limits::default()).unwrap();
+        assert_eq!(page.entries.len(), 1);
+        assert_eq!(store.recent(id).expect("it was read").knows_chunks(), known, "after the {read} read");
+    }
+}
+
 #[test]
 fn a_small_dataset_reads_alike_walked_over_and_remembered() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,6 +14,11 @@ const SMALL_BYTES: u64 = 8 << 10;
 impl<'a> Pin<'a> {
     /// The dataset's chunks, if they are remembered.
     fn remembered_chunks<'s>(&self, dataset: &'s Dataset) -> Option<&'s SealedChunks> {
+        // To read all its counts costs as much as several pages, and most of what is read for the first time in a while is
+        // not read again soon: the next one does that.
+        if !dataset.remembered {
+            return None;
+        }
         // What nobody else holds is remembered by no one, and what is read of it is thrown away.
         if !self.trusting || Arc::strong_count(&dataset.sealed) == 1 {
             return None;
@@ -77,16 +82,14 @@ impl<'a> Pin<'a> {
 
     /// The marks of a dataset's superseded entries above `position`, to be asked in key order.
     pub fn marks<'s>(&'s self, dataset: &'s Dataset, position: u64) -> Marks<'s, 'a> {
-        let known = if is_walked(dataset) { None } else { self.remembered_chunks(dataset) };
-        match known {
+        match self.remembered_chunks(dataset) {
             Some(known) => Marks::Known { pin: self, id: dataset.id, position, known, of: &[] },
             None => Marks::Rows(self.snapshot().marks(dataset.id, position).peekable()),
         }
     }
 }
 
-/// Whether a dataset is small and read for the first time in a while: most of those are not read again soon. The next one
-/// finds it remembered, and has its chunks remembered too.
+/// Whether a dataset is small and read for the first time in a while.
 fn is_walked(dataset: &Dataset) -> bool {
     !dataset.remembered && dataset.record().bytes <= SMALL_BYTES
 }

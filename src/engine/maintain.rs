@@ -120,9 +120,9 @@ pub fn run(core: &Core) {
 }
 
 fn work(core: &Core) {
-    // Linux takes this for the calling thread alone. Nothing depends on it.
+    // Linux takes this for the calling thread alone, on top of what the process has. Nothing depends on it.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICE);
+    let _ = rustix::process::nice(NICE);
     let mut trimming_from = Instant::now();
     let mut wait = IDLE;
     let mut passed_over = BTreeSet::new();

@@ -172,6 +172,15 @@ impl Core {
         self.jobs.wake();
     }
 
+    /// Freezes what is written so far, if anything is.
+    pub(super) fn freeze_written(&self) {
+        let writer = self.commits.writer.lock();
+        self.commits.complete_tail(self);
+        if !self.tails.pin().active().is_empty() {
+            self.freeze(&writer);
+        }
+    }
+
     /// Whether the engine is still open.
     pub fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }

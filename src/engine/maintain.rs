@@ -390,12 +390,6 @@ pub fn run_sealed<T: Send + 'static>(
 /// pile up however often it is asked for.
 pub(super) fn seal_all(core: &Core) -> Result<()> {
     seal_pending(core)?;
-    {
-        let writer = core.commits.writer.lock();
-        core.commits.complete_tail(core);
-        if !core.tails.pin().active().is_empty() {
-            core.freeze(&writer);
-        }
-    }
+    core.freeze_written();
     seal_pending(core)
 }

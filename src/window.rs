@@ -195,13 +195,19 @@ impl Window {
         due.saturating_add(1).saturating_sub(floor)
     }
 
-    /// What becomes of an entry with `position < key <= bound`. `born` is asked only where it matters, since the answer
-    /// may cost a seek: never for a window that started from nothing.
+    /// What becomes of an entry with `position < key <= bound`, where tombstones may be gone up to `floor`. `born` is asked
+    /// only where it matters, since the answer may cost a seek: never for a window that started from nothing.
     ///
     /// # Errors
     ///
     /// Those of `born`.
-    pub fn judge<E>(&self, rules: Rules, entry: &Facts, born: impl FnOnce() -> Result<Born, E>) -> Result<Verdict, E> {
+    pub fn judge<E>(
+        &self,
+        rules: Rules,
+        floor: u64,
+        entry: &Facts,
+        born: impl FnOnce() -> Result<Born, E>,
+    ) -> Result<Verdict, E> {
         let latest = rules.view == View::Latest;
         if latest && entry.successor.is_some_and(|successor| successor <= self.bound) {
             return Ok(Verdict::Superseded);
@@ -211,7 +217,10 @@ impl Window {
             _ => born()?,
         };
         let new = born > self.start;
-        let unseen = new && !reborn;
+        // The tombstone that would tell of an older life may be gone since this window began: with the version that
+        // replaced it still in a tail, nothing in the index store held it.
+        let remembered = self.start == 0 || floor <= self.start;
+        let unseen = new && !reborn && remembered;
         let unmoved = self.bound == self.first_bound;
         if latest && entry.is_delete && unmoved && unseen && rules.keep == Keep::Live {
             return Ok(Verdict::Elided);

@@ -206,7 +206,8 @@ impl Reader<'_, '_> {
         let op = row.op();
         let is_delete = op == Op::Delete;
         // A tombstone at or below the floor that nothing replaced is dropped, even while it still lies in its chunk.
-        let purged = is_delete && mark.is_none() && key <= self.dataset.record().floor;
+        let floor = self.dataset.record().floor;
+        let purged = is_delete && mark.is_none() && key <= floor;
         let successor = match (self.rules.view, mark) {
             (View::Every, _) => None,
             (View::Latest, Some(next)) => Some(next),
@@ -214,7 +215,7 @@ impl Reader<'_, '_> {
             (View::Latest, None) => oldest_in(tails.iter().copied(), self.dataset.id, chunk.entity(row)),
         };
         let facts = Facts { key, is_delete, successor };
-        let verdict = self.window.judge(self.rules, &facts, || Ok::<_, Error>(row.life()))?;
+        let verdict = self.window.judge(self.rules, floor, &facts, || Ok::<_, Error>(row.life()))?;
         let with_payload = self.limits.payloads;
         let (place, entity_len, payload_len) = row.place();
         let size = usize::from(entity_len) + if with_payload { payload_len as usize } else { 0 };
@@ -269,7 +270,7 @@ impl Reader<'_, '_> {
                 },
             };
             let facts = Facts { key: entry.key, is_delete: entry.is_delete(), successor };
-            let verdict = self.window.judge(self.rules, &facts, || match life {
+            let verdict = self.window.judge(self.rules, floor, &facts, || match life {
                 Some((key, born)) if key == entry.key => Ok(born),
                 _ => part.born(entry, floor).ok_or(()),
             });

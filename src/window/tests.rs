@@ -22,7 +22,7 @@ const fn delete(key: u64) -> Facts {
 }
 
 fn judge(window: Window, rules: Rules, entry: &Facts, born: u64, reborn: bool) -> Verdict {
-    window.judge(rules, entry, || Ok::<_, ()>(Born { born, reborn })).unwrap()
+    window.judge(rules, 0, entry, || Ok::<_, ()>(Born { born, reborn })).unwrap()
 }
 
 #[test]
@@ -99,6 +99,14 @@ fn a_delete_is_left_out_only_if_the_client_has_never_seen_the_entity() {
     assert_eq!(judge(read, LATEST, &delete(20), 11, true), Verdict::Deliver { new: true });
     assert_eq!(judge(window(10, 10, 31, 30), LATEST, &delete(20), 11, false), Verdict::Deliver { new: true });
     assert_eq!(judge(read, EVERY, &delete(20), 11, false), Verdict::Deliver { new: true });
+    // What tells of an older life may be gone as far up as the floor.
+    let known = |start: u64, floor| {
+        let born = || Ok::<_, ()>(Born { born: 11, reborn: false });
+        window(start, 15, 30, 30).judge(LATEST, floor, &delete(20), born).unwrap()
+    };
+    assert_eq!(known(10, 10), Verdict::Elided);
+    assert_eq!(known(10, 11), Verdict::Deliver { new: true });
+    assert_eq!(known(0, 11), Verdict::Elided);
     let capped = Rules { keep: Keep::Window, ..LATEST };
     assert_eq!(judge(read, capped, &delete(20), 11, false), Verdict::Deliver { new: true });
 }
@@ -108,14 +116,14 @@ fn a_read_from_nothing_never_asks_when_an_entity_was_born() {
     let unasked = || Err("asked");
     let (read, moved) = (window(0, 10, 30, 30), window(0, 10, 31, 30));
     let put = Facts { key: 20, is_delete: false, successor: None };
-    assert_eq!(read.judge(LATEST, &put, unasked), Ok(Verdict::Deliver { new: true }));
-    assert_eq!(read.judge(LATEST, &delete(20), unasked), Ok(Verdict::Elided));
-    assert_eq!(moved.judge(LATEST, &delete(20), unasked), Ok(Verdict::Deliver { new: true }));
-    assert_eq!(read.judge(EVERY, &delete(20), unasked), Ok(Verdict::Deliver { new: true }));
+    assert_eq!(read.judge(LATEST, 0, &put, unasked), Ok(Verdict::Deliver { new: true }));
+    assert_eq!(read.judge(LATEST, 0, &delete(20), unasked), Ok(Verdict::Elided));
+    assert_eq!(moved.judge(LATEST, 0, &delete(20), unasked), Ok(Verdict::Deliver { new: true }));
+    assert_eq!(read.judge(EVERY, 0, &delete(20), unasked), Ok(Verdict::Deliver { new: true }));
     // Nor does a superseded entry; and where it is asked, its failure is passed on.
     let superseded = Facts { successor: Some(25), ..put };
-    assert_eq!(window(5, 10, 30, 30).judge(LATEST, &superseded, unasked), Ok(Verdict::Superseded));
-    assert_eq!(window(5, 10, 30, 30).judge(LATEST, &put, unasked), Err("asked"));
+    assert_eq!(window(5, 10, 30, 30).judge(LATEST, 0, &superseded, unasked), Ok(Verdict::Superseded));
+    assert_eq!(window(5, 10, 30, 30).judge(LATEST, 0, &put, unasked), Err("asked"));
 }
 
 #[test]

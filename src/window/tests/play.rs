@@ -36,6 +36,7 @@ fn page(store: &Store, at: Window, view: View, limit: usize) -> Paged {
     if !store.on(Rule::StartOfWindow) {
         told.start = 0;
     }
+    let elided_upto = if store.on(Rule::ElideAboveFloor) { store.floors.floor } else { 0 };
     let mut entries = Vec::new();
     for (&key, row) in store.log.range((Excluded(window.position), Included(window.bound))) {
         if entries.len() == limit {
@@ -51,7 +52,7 @@ fn page(store: &Store, at: Window, view: View, limit: usize) -> Paged {
             0 => Err("asked for `born` in a read from nothing"),
             _ => Ok(Born { born: row.born, reborn: row.reborn && store.on(Rule::ElideReborn) }),
         };
-        if let Verdict::Deliver { new } = told.judge(rules, &entry, born).unwrap() {
+        if let Verdict::Deliver { new } = told.judge(rules, elided_upto, &entry, born).unwrap() {
             entries.push((key, row.entity, row.value, new));
         }
     }
@@ -59,7 +60,7 @@ fn page(store: &Store, at: Window, view: View, limit: usize) -> Paged {
     Ok((entries, window, false))
 }
 
-/// The executable model's `page`, line by line.
+/// The executable model's `page`, line by line, and the rule that it lacks since it has no tails.
 fn literal_page(
     store: &Store,
     (mut start, mut position, mut bound, mut first): (u64, u64, u64, u64),
@@ -92,7 +93,7 @@ fn literal_page(
         }
         if value.is_none() {
             let unmoved = bound == first;
-            let unseen = start == 0 || (born > start && !reborn);
+            let unseen = start == 0 || (born > start && !reborn && store.floors.floor <= start);
             if unmoved && unseen {
                 continue;
             }
@@ -205,16 +206,17 @@ impl Client {
 
 fn step(store: &mut Store, random: &mut Random, number: u32) -> bool {
     match random.below(100) {
-        0..55 => {
+        0..52 => {
             let entities = random.pick(&[2, 6]);
             let entity = random.below(entities) as u8;
             let value = if random.below(3) < 2 { Some(number) } else { None };
             store.append(entity, value);
         }
-        55..70 if store.visible > 0 => {
+        52..55 => store.seal(),
+        55..70 if store.sealed > 0 => {
             let from = store.floors.history_floor;
-            let upto = from + random.below(store.visible - from + 1);
-            let purge = random.below(store.visible + 1);
+            let upto = from + random.below(store.sealed - from + 1);
+            let purge = random.below(store.sealed + 1);
             store.compact(upto, purge, || random.percent(30));
         }
         _ => return false,
@@ -275,6 +277,7 @@ fn leaving_any_rule_out_goes_wrong() {
         Rule::MoveBound,
         Rule::ElideBound,
         Rule::ElideReborn,
+        Rule::ElideAboveFloor,
         Rule::TombstoneLast,
         Rule::HistoryAtSuccessor,
         Rule::SkipWithinBound,

@@ -27,6 +27,8 @@ pub enum Rule {
     ElideBound,
     /// Deletes of reborn entities are sent.
     ElideReborn,
+    /// Deletes are sent once the floor has passed the window's start.
+    ElideAboveFloor,
     /// A tombstone goes after all older versions of its entity.
     TombstoneLast,
     /// F moves to the successor of what was dropped.
@@ -50,6 +52,8 @@ pub struct Store {
     /// Entity -> key of its newest entry, tombstones included while known.
     newest: BTreeMap<u8, u64>,
     pub visible: u64,
+    /// What is above is in a tail: compaction does not know of it.
+    pub sealed: u64,
     pub floors: Floors,
     /// `past[k]` is the state as of key k.
     pub past: Vec<State>,
@@ -63,6 +67,7 @@ impl Store {
             mark: BTreeMap::new(),
             newest: BTreeMap::new(),
             visible: 0,
+            sealed: 0,
             floors: Floors::default(),
             past: vec![State::new()],
         }
@@ -77,12 +82,7 @@ impl Store {
         let key = self.visible;
         let prev = self.newest.insert(entity, key);
         let old = prev.and_then(|prev| self.log.get(&prev).copied());
-        let (born, reborn) = match (value, old) {
-            (Some(_), Some(Row { value: None, .. })) => (key, true),
-            (_, Some(old)) => (old.born, old.reborn),
-            (_, None) => (key, false),
-        };
-        self.log.insert(key, Row { entity, value, born, reborn });
+        self.log.insert(key, row(key, entity, value, old));
         if let Some(prev) = prev {
             self.mark.insert(prev, key);
         }
@@ -94,7 +94,12 @@ impl Store {
         self.past.push(state);
     }
 
-    /// Coalesces up to `upto`, leaving what `lazy` says for later, then purges tombstones up to `purge`.
+    /// Compaction knows of all there is now.
+    pub fn seal(&mut self) {
+        self.sealed = self.visible;
+    }
+
+    /// Of what is sealed, coalesces up to `upto`, leaving what `lazy` says for later, then purges tombstones up to `purge`.
     pub fn compact(&mut self, upto: u64, purge: u64, mut lazy: impl FnMut() -> bool) {
         let due = |mark: &BTreeMap<u64, u64>, key: &u64| mark.get(key).is_some_and(|successor| *successor <= upto);
         for key in self.log.keys().copied().filter(|key| due(&self.mark, key)).collect::<Vec<_>>() {
@@ -106,9 +111,10 @@ impl Store {
             let moved = if self.on(Rule::HistoryAtSuccessor) { successor } else { key };
             self.floors.history_floor = self.floors.history_floor.max(moved);
         }
-        for key in self.log.range(..=purge).map(|(key, _)| *key).collect::<Vec<_>>() {
+        for key in self.log.range(..=purge.min(self.sealed)).map(|(key, _)| *key).collect::<Vec<_>>() {
             let Row { entity, value, .. } = self.log[&key];
-            if value.is_some() || self.newest.get(&entity) != Some(&key) {
+            let replaced = self.mark.get(&key).is_some_and(|successor| *successor <= self.sealed);
+            if value.is_some() || replaced {
                 continue;
             }
             let older = self.log.range(..key).any(|(_, row)| row.entity == entity);
@@ -116,12 +122,37 @@ impl Store {
                 continue;
             }
             self.log.remove(&key);
-            self.newest.remove(&entity);
+            self.mark.remove(&key);
             self.mark.retain(|_, successor| *successor != key);
+            self.forget(entity, key);
             self.floors.floor = self.floors.floor.max(key);
             self.floors.history_floor = self.floors.history_floor.max(self.floors.floor);
         }
     }
+}
+
+impl Store {
+    /// What is in the tail of an entity is told when it was born by what is left of it.
+    fn forget(&mut self, entity: u8, tombstone: u64) {
+        if self.newest.get(&entity) == Some(&tombstone) {
+            self.newest.remove(&entity);
+        }
+        let mut old = None;
+        let tail = self.log.range_mut(self.sealed + 1..).filter(|(_, row)| row.entity == entity);
+        for (key, found) in tail {
+            *found = row(*key, entity, found.value, old);
+            old = Some(*found);
+        }
+    }
+}
+
+fn row(key: u64, entity: u8, value: Option<u32>, old: Option<Row>) -> Row {
+    let (born, reborn) = match (value, old) {
+        (Some(_), Some(Row { value: None, .. })) => (key, true),
+        (_, Some(old)) => (old.born, old.reborn),
+        (_, None) => (key, false),
+    };
+    Row { entity, value, born, reborn }
 }
 
 /// A small random number generator (splitmix64), so that a seed names a play.

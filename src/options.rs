@@ -197,8 +197,8 @@ impl Options {
         self
     }
 
-    /// The size at which a tail is sealed, in bytes; by default a sixteenth of the memory budget. Lower values make
-    /// recovery faster and chunks of quiet datasets smaller.
+    /// The size at which a tail is sealed, in bytes; by default, and at most, a sixteenth of the memory budget. Lower
+    /// values make recovery faster and chunks of quiet datasets smaller.
     pub fn tail_bytes(mut self, bytes: usize) -> Options {
         self.tail_bytes = Some(bytes);
         self
@@ -244,7 +244,7 @@ impl Options {
 
     /// The size at which a tail is frozen.
     pub(crate) fn tail_limit(&self) -> usize {
-        self.tail_bytes.unwrap_or(self.memory / 16).clamp(4 << 10, self.memory / 8)
+        self.tail_bytes.unwrap_or(usize::MAX).clamp(4 << 10, self.memory / 16)
     }
 
     /// The size of a log segment.

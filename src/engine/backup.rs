@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::core::Core;
-use super::maintain::seal_pending;
 use super::open::{BACKUP, DB, exists};
 use crate::error::{Error, Result};
 use crate::log::{CleanEnd, Ledger};
@@ -22,7 +21,6 @@ const COPY_BYTES: u64 = 1 << 20;
 /// Copies the store into `dest`. Runs on the maintenance thread, so that nothing is sealed or trimmed meanwhile; commits
 /// and reads go on.
 pub fn backup(core: &Core, dest: PathBuf) -> Result<BackupReport> {
-    seal_pending(core)?;
     let vfs = &*core.options.vfs;
     if dest.starts_with(&core.dir) {
         return Err(Error::invalid(format!("{} lies within the store: back up to another place", dest.display())));

@@ -155,13 +155,16 @@ impl Core {
         self.sealing.lock().clone()
     }
 
-    /// Notes how a seal ended. That it fails is told once: a full disk may last, and it is tried many times a second.
+    /// Notes how a seal ended. That it fails is told once for each kind of failure: a full disk may last, and it is tried
+    /// many times a second.
     pub(super) fn note_seal(&self, failure: Option<&Error>) {
-        let before = std::mem::replace(&mut *self.sealing.lock(), failure.map(NoRoom::of_seal));
+        let now = failure.map(NoRoom::of_seal);
+        let kind = now.as_ref().map(std::mem::discriminant);
+        let before = std::mem::replace(&mut *self.sealing.lock(), now);
         self.commits.room.notify_all();
         let Some(error) = failure else { return };
         self.metrics.seal_failures.fetch_add(1, Ordering::Relaxed);
-        if before.is_none() {
+        if before.as_ref().map(std::mem::discriminant) != kind {
             tracing::warn!(%error, "sealing failed; it is tried again");
         }
     }
@@ -170,6 +173,13 @@ impl Core {
     pub(super) fn freeze(&self, writer: &Writer) {
         self.tails.freeze(Tail::new(writer.next_key, writer.log.end()));
         self.jobs.wake();
+    }
+
+    /// The last key that was written and not sealed; one below all that will be if there is none.
+    pub(super) fn last_written(&self) -> u64 {
+        let _writer = self.commits.writer.lock();
+        self.commits.complete_tail(self);
+        self.tails.pin().active().read().last_key
     }
 
     /// Freezes what is written so far, if anything is.

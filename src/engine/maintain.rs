@@ -1,6 +1,7 @@
 //! The one thread that writes to the index store: it seals tails, trims what is due, and does whole-store jobs.
 //!
-//! Seals come first, also between the steps of a long compaction, since appends may be waiting for them.
+//! A tail is sealed between any two steps of anything else, since appends may be waiting for that; and all else gets its
+//! turn between any two seals, since appends may keep it sealing for ever.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::log::Upto;
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
+use crate::tail::Tail;
 use crate::types::CompactionReport;
 
 /// How long the thread sleeps when nothing is due.
@@ -131,8 +133,9 @@ fn work(core: &Core) {
         if matches!(next, Next::Stop) {
             return;
         }
-        wait = match seal_pending(core) {
-            Ok(()) => IDLE,
+        wait = match seal_next(core) {
+            Ok(()) if core.tails.pin().frozen().is_empty() => IDLE,
+            Ok(()) => Duration::ZERO,
             Err(_) => RETRY,
         };
         if let Next::Job(job) = next {
@@ -161,19 +164,16 @@ fn work(core: &Core) {
     }
 }
 
-/// Seals every tail that waits for it, oldest first.
-pub fn seal_pending(core: &Core) -> Result<()> {
-    while !core.tails.pin().frozen().is_empty() {
-        let outcome = seal_oldest(core);
-        core.note_seal(outcome.as_ref().err());
-        outcome?;
-    }
-    Ok(())
-}
-
-fn seal_oldest(core: &Core) -> Result<()> {
+/// Seals the oldest tail that waits for it, if one does.
+fn seal_next(core: &Core) -> Result<()> {
     let tails = core.tails.pin();
     let Some(tail) = tails.frozen().first() else { return Ok(()) };
+    let outcome = seal_tail(core, tail);
+    core.note_seal(outcome.as_ref().err());
+    outcome
+}
+
+fn seal_tail(core: &Core, tail: &Tail) -> Result<()> {
     let began = Instant::now();
     let (end, last_key) = {
         let inner = tail.read();
@@ -305,7 +305,6 @@ pub struct Progress {
 /// Trims one dataset, or all, as far as retention demands now. Runs on the maintenance thread.
 pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> Result<CompactionReport> {
     let began = Instant::now();
-    seal_pending(core)?;
     // Also if nothing is due: what ends it removes files, which a read of what was replaced may need.
     ready(core, 0)?;
     let mut report = CompactionReport::default();
@@ -364,7 +363,7 @@ fn compact_fully(core: &Core, mut ids: Vec<u64>, report: &mut CompactionReport) 
         report.held_back += done.iter().filter(|done| done.held_bytes > 0 && !done.more).count() as u64;
         let stepped: Vec<u64> = ids.drain(..done.len()).collect();
         ids.extend(stepped.into_iter().zip(&done).filter(|(_, done)| done.more).map(|(id, _)| id));
-        seal_pending(core)?;
+        seal_next(core)?;
     }
     Ok(())
 }
@@ -386,10 +385,15 @@ pub fn run_sealed<T: Send + 'static>(
     core.jobs.run(work, tick)
 }
 
-/// Seals everything committed so far. On the maintenance thread alone, and after what waits already: so tails do not
-/// pile up however often it is asked for.
+/// Seals everything committed so far, and nothing that comes later but with it. On the maintenance thread alone, and after
+/// what waits already: so tails do not pile up however often it is asked for.
 pub(super) fn seal_all(core: &Core) -> Result<()> {
-    seal_pending(core)?;
-    core.freeze_written();
-    seal_pending(core)
+    let upto = core.last_written();
+    while core.tails.pin().base() <= upto {
+        if core.tails.pin().frozen().is_empty() {
+            core.freeze_written();
+        }
+        seal_next(core)?;
+    }
+    Ok(())
 }

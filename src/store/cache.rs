@@ -10,7 +10,7 @@ use crate::chunk::Chunk;
 
 /// (dataset id, its compaction epoch as the reader's snapshot has it, the chunk's last key). A chunk is never changed
 /// under such a key, so nothing is ever invalidated: what is old is not asked for again.
-type ChunkKey = (u64, u64, u64);
+pub(super) type ChunkKey = (u64, u64, u64);
 
 #[derive(Clone)]
 struct ByMemory;
@@ -60,6 +60,16 @@ impl ChunkCache {
 
     pub(super) fn insert(&self, key: ChunkKey, chunk: Arc<Chunk>) {
         self.chunks.insert(key, chunk);
+    }
+
+    /// Bytes that may be held from now on.
+    pub(super) fn set_capacity(&self, bytes: usize) {
+        self.chunks.set_capacity(bytes as u64);
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.chunks.capacity() as usize
     }
 
     pub(super) fn stat(&self) -> CacheStat {

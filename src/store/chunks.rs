@@ -72,7 +72,7 @@ impl Snapshot<'_> {
     /// The same, known not to be in the cache.
     pub fn load_chunk(&self, id: u64, epoch: u64, last: u64) -> Result<Arc<Chunk>> {
         let chunk = Arc::new(self.read_chunk(id, last)?);
-        self.store.cache.insert((id, epoch, last), Arc::clone(&chunk));
+        self.store.insert_chunk((id, epoch, last), &chunk);
         Ok(chunk)
     }
 

@@ -20,6 +20,7 @@ mod pool;
 mod recent;
 mod record;
 mod rows;
+mod shares;
 mod snapshot;
 mod tuning;
 mod write;
@@ -47,12 +48,13 @@ use crate::chunk::Chunk;
 use crate::codec::Malformed;
 use crate::error::Error;
 use crate::vfs::Vfs;
-use cache::ChunkCache;
+use cache::{ChunkCache, ChunkKey};
 use families::Family;
 use kv::{Batch, Kv};
 use manifest::TornEnd;
 use open::Mode;
 use recent::Recent;
+use shares::Shares;
 use tuning::Shared;
 
 use crate::error::Result;
@@ -60,7 +62,7 @@ use crate::error::Result;
 /// How a store is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreOptions {
-    /// Bytes for RocksDB: block cache and memtables together.
+    /// Bytes for RocksDB: block cache and memtables together. What it does not use is lent to decoded chunks.
     pub memory: usize,
     /// Bytes for decoded chunks, and a twelfth of them for what is remembered of datasets.
     pub cache_bytes: usize,
@@ -82,6 +84,7 @@ pub struct Store {
     cache: ChunkCache,
     recent: Recent,
     shared: Shared,
+    shares: Shares,
     /// Rows of `chunks` that could not be read, with the blob file and offset of each, if it was found. A search costs
     /// a walk through all blob files, so it is made once.
     damaged_blobs: Mutex<BTreeMap<Vec<u8>, Option<BlobPlace>>>,
@@ -105,6 +108,7 @@ impl Store {
 
     /// The store as it is now, for any number of reads.
     pub fn snapshot(&self) -> Snapshot<'_> {
+        self.shares.count_read(&self.shared, &self.cache);
         Snapshot::new(self)
     }
 
@@ -127,6 +131,11 @@ impl Store {
     /// The chunk with this last key, if it was read lately.
     pub fn recent_chunk(&self, id: u64, epoch: u64, last: u64) -> Option<Arc<Chunk>> {
         self.cache.get((id, epoch, last))
+    }
+
+    fn insert_chunk(&self, key: ChunkKey, chunk: &Arc<Chunk>) {
+        self.cache.insert(key, Arc::clone(chunk));
+        self.shares.count_inserted(chunk.memory(), &self.shared, &self.cache);
     }
 
     /// An empty set of changes, with room for `capacity` bytes.

@@ -19,6 +19,7 @@ use super::kv::Kv;
 use super::manifest::TornEnd;
 use super::recent::Recent;
 use super::record::{Applied, FORMAT_VERSION};
+use super::shares::Shares;
 use super::tuning::{self, Shared};
 use super::{LIVE_BLOB_BYTES, Result, Store, StoreOptions, blobs, errors, keys, manifest};
 use crate::codec::Malformed;
@@ -222,7 +223,8 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
     let shared = Shared::new(options);
     let kv = rows(vfs, dir, options, &shared, mode)?;
     let for_datasets = options.cache_bytes / 12;
-    let (vfs, cache) = (vfs.clone(), ChunkCache::new(options.cache_bytes - for_datasets));
+    let for_chunks = options.cache_bytes - for_datasets;
+    let (vfs, cache, shares) = (vfs.clone(), ChunkCache::new(for_chunks), Shares::new(options.memory, for_chunks));
     let recent = Recent::new(for_datasets);
     let (damaged_blobs, stopped) = Default::default();
     let collecting = Mutex::new(Some(false));
@@ -234,6 +236,7 @@ fn connect(vfs: &Arc<dyn Vfs>, dir: &Path, options: &StoreOptions, mode: Mode) -
         cache,
         recent,
         shared,
+        shares,
         damaged_blobs,
         mode,
         collecting,

@@ -35,8 +35,6 @@ use background::Background;
 use late::{Insertion, LATE_RECORDS, Late};
 use sync::{Waiting, Written, fail};
 
-/// Bodies that are written together, in bytes; one larger body goes alone.
-const GROUP_BYTES: usize = 1 << 20;
 /// Keys leased at once from the ledger, by counter.
 const COUNTER_LEASE: u64 = 1 << 24;
 /// Keys leased at once, by timestamp: one minute.
@@ -158,25 +156,11 @@ impl Commits {
         Ok(request)
     }
 
-    fn take_group(&self) -> Vec<Owed> {
-        let mut queue = self.queue.lock();
-        let (mut group, mut bytes) = (Vec::new(), 0);
-        while let Some(next) = queue.requests.front() {
-            if !group.is_empty() && bytes + next.bytes > GROUP_BYTES {
-                break;
-            }
-            bytes += next.bytes;
-            group.extend(queue.requests.pop_front().map(Owed::new));
-        }
-        queue.bytes -= bytes;
-        group
-    }
-
-    /// Gives keys to a group, puts it into the tail and writes it. Tells whether someone of it waits for a sync.
+    /// Gives keys to a group, puts it into the tail and writes it. Tells whether something waits for a sync.
     fn write_group(&self, core: &Core) -> bool {
         let mut writer = self.writer.lock();
         self.late.insert(core);
-        let group = self.take_group();
+        let Some(group) = self.take_group(core) else { return true };
         if group.is_empty() {
             return false;
         }

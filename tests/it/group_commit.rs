@@ -94,6 +94,63 @@ fn what_is_written_is_synced_though_the_next_commit_waits_for_room() {
     outcome(large).expect("there is room after a seal");
 }
 
+/// Tails of 2 MB: two of them are to wait for their seal, and half a megabyte lies in the third.
+fn large_tails() -> Options {
+    small().memory(32 << 20).tail_bytes(2_000_000).segment_bytes(4 << 20)
+}
+
+fn fill_tails(engine: &Engine) {
+    for (entity, bytes) in [("f0", 1_200_000), ("f1", 1_200_000), ("f2", 500_000)] {
+        put(engine, "d", entity, &"x".repeat(bytes));
+    }
+    assert_eq!(engine.metrics().tails_pending, 2);
+}
+
+#[test]
+fn a_large_commit_is_synced_though_the_next_one_waits_for_room() {
+    let (_dir, engine, hooks) = hooked(large_tails());
+    let flush = hooks.hold(Step::Flush);
+    fill_tails(&engine);
+    flush.reached();
+
+    // The background thread syncs, so it cannot put into the tail what is late for it.
+    let sync = hooks.hold(Step::Sync);
+    let first = submit(&engine, batch("d", "first", "x"));
+    sync.reached();
+    // Two that do not fit into one group wait behind a write. There is room for one of them.
+    let before = engine.metrics().commits;
+    let ahead = append(&engine, batch("d", "ahead", HOLD), Durability::Buffered);
+    hooks.await_held();
+    let written = append(&engine, large("d", &"x".repeat(8_000)), Durability::Synced);
+    until(&engine, "it is in the queue", |now| now.queued == 1);
+    let waits = append(&engine, large("d", &"y".repeat(8_000)), Durability::Synced);
+    until(&engine, "both are in the queue", |now| now.queued == 2);
+    hooks.release();
+    answered(&ahead).expect("a commit");
+    until(&engine, "one of them is written", |now| now.commits == before + 2);
+    drop(sync);
+
+    outcome(first).expect("a commit");
+    answered(&written).expect("there was room for it");
+    assert!(waits.try_recv().is_err(), "there was no room for it");
+    drop(flush);
+    answered(&waits).expect("there is room after a seal");
+}
+
+#[test]
+fn a_buffered_commit_is_synced_in_time_though_the_next_one_waits_for_room() {
+    let (_dir, engine, hooks) = hooked(large_tails().sync_interval(Duration::from_millis(50)));
+    let flush = hooks.hold(Step::Flush);
+    fill_tails(&engine);
+    flush.reached();
+    let buffered = engine.append_with(batch("d", "buffered", "x"), Durability::Buffered).expect("a commit");
+    // The background thread leads for this one, and has the buffered one to sync, too.
+    let waits = submit(&engine, batch("d", "waits", &"x".repeat(1_700_000)));
+    until(&engine, "what was acknowledged becomes visible", |_| engine.visible() >= buffered.last);
+    drop(flush);
+    outcome(waits).expect("there is room after a seal");
+}
+
 /// A waker that commits on the thread that wakes it, and gives the engine back with what became of it.
 struct Commits {
     engine: Mutex<Option<Engine>>,

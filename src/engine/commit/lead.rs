@@ -1,6 +1,7 @@
 //! The lead: who has it, and how it goes on to the next.
 
 use super::super::core::{Core, Unbroken};
+use super::super::request::Owed;
 use super::super::tails::MAX_FROZEN;
 use super::sync::Turn;
 use super::{Commits, Queue};
@@ -11,6 +12,9 @@ use crate::types::Durability;
 const GATHERED: usize = 16;
 const GATHERED_BYTES: usize = 64 << 10;
 
+/// Bodies that are written together, in bytes; one larger body goes alone.
+const GROUP_BYTES: usize = 1 << 20;
+
 /// The lead. It goes on also if the thread that has it panics: others wait for it.
 struct Lead<'a> {
     commits: &'a Commits,
@@ -19,12 +23,12 @@ struct Lead<'a> {
 }
 
 impl<'a> Lead<'a> {
-    /// Hands the lead on, and takes the turn to sync if someone waits for a sync and none runs. Whoever has that turn
+    /// Hands the lead on, and takes the turn to sync if something waits for a sync and none runs. Whoever has that turn
     /// sees to it that someone leads when it ends.
-    fn end(&mut self, someone_waits: bool) -> Option<Turn<'a>> {
+    fn end(&mut self, something_waits: bool) -> Option<Turn<'a>> {
         let Lead { commits, core, over } = self;
         let mut queue = commits.queue.lock();
-        queue.unsynced |= someone_waits;
+        queue.unsynced |= something_waits;
         let turn = (queue.unsynced && !queue.syncing).then(|| Turn::take(commits, core, &mut queue));
         commits.hand_on(&mut queue);
         *over = true;
@@ -51,38 +55,61 @@ impl Queue {
             || self.bytes >= GATHERED_BYTES
             || self.requests.iter().any(|request| request.durability == Durability::Buffered)
     }
+
+    /// How many commits are written together next, and their bytes.
+    fn next_group(&self) -> (usize, usize) {
+        let (mut count, mut bytes) = (0, 0);
+        for next in &self.requests {
+            if count > 0 && bytes + next.bytes > GROUP_BYTES {
+                break;
+            }
+            (count, bytes) = (count + 1, bytes + next.bytes);
+        }
+        (count, bytes)
+    }
+
+    /// Whether the next group would wait for a seal.
+    fn waits_for_room(&self, core: &Core) -> bool {
+        let tails = core.tails.pin();
+        let (active, limit) = (tails.active(), core.options.tail_limit());
+        tails.frozen().len() >= MAX_FROZEN && !active.is_empty() && active.bytes() + self.next_group().1 > limit
+    }
 }
 
 impl Commits {
     /// Writes one group, hands the lead on, and sees to the sync, unless another thread does.
     pub(super) fn lead(&self, core: &Core) {
         let mut lead = Lead { commits: self, core, over: false };
-        let mut someone_waits = false;
-        if self.gather(core) {
-            let unbroken = Unbroken::begin(core);
-            someone_waits = self.write_group(core);
-            unbroken.end();
-        }
-        let turn = lead.end(someone_waits);
+        self.gather(core);
+        let unbroken = Unbroken::begin(core);
+        let something_waits = self.write_group(core);
+        unbroken.end();
+        let turn = lead.end(something_waits);
         drop(lead);
         if let Some(turn) = turn {
             self.sync(core, turn);
         }
     }
 
-    /// Waits while a sync runs and little is to be written. False if nothing is to be written yet: what waits for a sync
-    /// would wait for a seal too, which makes room for more.
-    fn gather(&self, core: &Core) -> bool {
+    /// Waits while a sync runs and little is to be written, or there is no room for it.
+    fn gather(&self, core: &Core) {
         let mut queue = self.queue.lock();
-        while queue.syncing && (!queue.is_gathered(core) || (queue.unsynced && Self::is_full(core, &queue))) {
+        while queue.syncing && (!queue.is_gathered(core) || queue.waits_for_room(core)) {
             self.changed.wait(&mut queue);
         }
-        !queue.unsynced || !Self::is_full(core, &queue)
     }
 
-    fn is_full(core: &Core, queue: &Queue) -> bool {
-        let tails = core.tails.pin();
-        tails.frozen().len() >= MAX_FROZEN && tails.active().bytes() + queue.bytes > core.options.tail_limit()
+    /// Takes the next group. None if it would wait for a seal and something is written that is not synced: that would
+    /// wait with it, and whoever leads cannot see to a sync meanwhile. It must have been put into the tail.
+    pub(super) fn take_group(&self, core: &Core) -> Option<Vec<Owed>> {
+        let mut queue = self.queue.lock();
+        // Nothing is synced any more once a sync failed.
+        if queue.waits_for_room(core) && core.poison.get().is_none() && !self.written.lock().is_synced() {
+            return None;
+        }
+        let (count, bytes) = queue.next_group();
+        queue.bytes -= bytes;
+        Some(queue.requests.drain(..count).map(Owed::new).collect())
     }
 
     /// Gives the lead to whoever waits to be written next, or to no one.

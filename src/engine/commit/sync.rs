@@ -39,6 +39,11 @@ impl Written {
         Written { point, end, last_key, synced: end, waiting: Vec::new() }
     }
 
+    /// Whether nothing is written that is not synced.
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced >= self.end
+    }
+
     /// Makes one of the threads that wait the leader; false if none does.
     pub(super) fn promote_one(&self) -> bool {
         self.waiting.iter().any(|waiting| waiting.request.promote())
@@ -144,7 +149,7 @@ impl Commits {
         let mut written = self.written.lock();
         let (point, target, last_key) = (written.point.clone(), written.end, written.last_key);
         let waiting = std::mem::take(&mut written.waiting);
-        let is_synced = written.synced >= target;
+        let is_synced = written.is_synced();
         drop(written);
         let unbroken = Unbroken::begin(core);
         let synced = if is_synced { Ok(()) } else { point.sync() };

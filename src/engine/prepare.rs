@@ -112,14 +112,27 @@ pub fn prepare(core: &Core, work: &Work) -> Result<Prepared> {
     };
     preparation.prepared.outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(refused @ (Error::Conflict { .. } | Error::DatasetNotFound { .. } | Error::Stale(_))) => {
-            Outcome::Refuse(refused)
-        }
-        Err(refused @ Error::IdempotencyMismatch { .. }) => Outcome::Refuse(refused),
-        Err(wrong) => return Err(wrong),
+        Err(Unprepared::Refused(error)) => Outcome::Refuse(error),
+        Err(Unprepared::Failed(error)) => return Err(error),
     };
     Ok(preparation.prepared)
 }
+
+/// Why there is nothing to write.
+enum Unprepared {
+    /// What was found in the store forbids it: looked at again if that does not hold any more.
+    Refused(Error),
+    /// The call itself is wrong, or the store could not be read.
+    Failed(Error),
+}
+
+impl From<Error> for Unprepared {
+    fn from(error: Error) -> Unprepared {
+        Unprepared::Failed(error)
+    }
+}
+
+type Prepare<T> = std::result::Result<T, Unprepared>;
 
 struct Preparation<'p, 'a> {
     core: &'p Core,
@@ -132,7 +145,7 @@ struct Preparation<'p, 'a> {
 }
 
 impl Preparation<'_, '_> {
-    fn batch(&mut self, batch: &Batch) -> Result<Outcome> {
+    fn batch(&mut self, batch: &Batch) -> Prepare<Outcome> {
         let hash;
         let mut idempotency = None;
         if let Some(id) = &batch.idempotency_id {
@@ -142,7 +155,10 @@ impl Preparation<'_, '_> {
             self.prepared.idempotency = Some((id.clone(), found));
             match found {
                 Some(found) if found.hash == hash => return Ok(Outcome::Repeat(found)),
-                Some(found) => return Err(Error::IdempotencyMismatch { id: id.to_vec(), first: found.first }),
+                Some(found) => {
+                    let mismatch = Error::IdempotencyMismatch { id: id.to_vec(), first: found.first };
+                    return Err(Unprepared::Refused(mismatch));
+                }
                 None => {}
             }
         }
@@ -157,11 +173,11 @@ impl Preparation<'_, '_> {
             self.prepared.created += u32::from(op == Op::Create);
             body.change(dataset, op, &change.entity, &change.payload);
         }
-        finish(body)
+        Ok(finish(body)?)
     }
 
     /// Checks the change's expectation, and says what it is recorded as.
-    fn resolve(&mut self, dataset: u32, id: Option<u64>, change: &Change) -> Result<Op> {
+    fn resolve(&mut self, dataset: u32, id: Option<u64>, change: &Change) -> Prepare<Op> {
         let touched = self.touched.get(&(dataset, change.entity.clone())).copied();
         let mut exists = touched;
         if touched.is_none() && (change.expect.is_some() || change.op == ChangeOp::Put) {
@@ -191,7 +207,7 @@ impl Preparation<'_, '_> {
         Ok(op)
     }
 
-    fn check(&self, id: Option<u64>, change: &Change, expect: Expect, state: State) -> Result<()> {
+    fn check(&self, id: Option<u64>, change: &Change, expect: Expect, state: State) -> Prepare<()> {
         let floor = match id {
             Some(id) if !matches!(state, Some((_, true))) => {
                 self.pin.snapshot().record(id)?.map_or(0, |record| record.window_floor)
@@ -212,19 +228,22 @@ impl Preparation<'_, '_> {
         if holds { Ok(()) } else { Err(conflict(change, state)) }
     }
 
-    fn delete_dataset(&mut self, dataset: &Bytes) -> Result<Outcome> {
+    fn delete_dataset(&mut self, dataset: &Bytes) -> Prepare<Outcome> {
         let outcome = self.control(dataset, false, |body, index| body.delete_dataset(index))?;
         // Who watches it has something to learn, too.
         self.prepared.heads.push((dataset.clone(), 0));
         Ok(outcome)
     }
 
-    fn ack(&mut self, dataset: &Bytes, incarnation: u64, consumer: &Bytes, acked: Acked) -> Result<Outcome> {
+    fn ack(&mut self, dataset: &Bytes, incarnation: u64, consumer: &Bytes, acked: Acked) -> Prepare<Outcome> {
         let Acked { position, bound } = acked;
         let outcome = self.control(dataset, false, |body, index| body.ack(index, consumer, position, bound))?;
         match self.datasets.get(dataset) {
             Some((_, Some(id))) if *id == incarnation => Ok(outcome),
-            _ => Err(Stale { reason: StaleReason::Recreated, dataset: dataset.to_vec(), position, floor: 0 }.into()),
+            _ => {
+                let stale = Stale { reason: StaleReason::Recreated, dataset: dataset.to_vec(), position, floor: 0 };
+                Err(Unprepared::Refused(stale.into()))
+            }
         }
     }
 
@@ -234,16 +253,16 @@ impl Preparation<'_, '_> {
         dataset: &Bytes,
         create: bool,
         record: impl FnOnce(&mut BodyBuilder, u32),
-    ) -> Result<Outcome> {
+    ) -> Prepare<Outcome> {
         let mut body = BodyBuilder::new(None, None);
         if !create && self.id(dataset)?.is_none() {
             self.prepared.absent.push(dataset.clone());
-            return Err(Error::DatasetNotFound { dataset: dataset.to_vec() });
+            return Err(Unprepared::Refused(Error::DatasetNotFound { dataset: dataset.to_vec() }));
         }
         let (index, _) = self.dataset(&mut body, dataset)?;
         self.prepared.heads.clear();
         record(&mut body, index);
-        finish(body)
+        Ok(finish(body)?)
     }
 
     /// The dataset's index in the body's table, and its id unless this commit creates it.
@@ -322,18 +341,18 @@ fn blind(op: ChangeOp) -> Op {
     }
 }
 
-fn conflict(change: &Change, state: State) -> Error {
+fn conflict(change: &Change, state: State) -> Unprepared {
     let current = state.filter(|(_, alive)| *alive).map(|(key, _)| key);
-    Error::Conflict { dataset: change.dataset.to_vec(), entity: change.entity.to_vec(), current }
+    Unprepared::Refused(Error::Conflict { dataset: change.dataset.to_vec(), entity: change.entity.to_vec(), current })
 }
 
-fn below_window(change: &Change, floor: u64) -> Error {
-    Error::invalid(format!(
+fn below_window(change: &Change, floor: u64) -> Unprepared {
+    Unprepared::Refused(Error::invalid(format!(
         "whether entity '{}' of dataset '{}' exists cannot be told: the dataset keeps a window and lost what is at or \
          below key {floor}; leave the expectation out",
         Name(&change.entity),
         Name(&change.dataset)
-    ))
+    )))
 }
 
 /// The dataset of this name that was created in the tails and still exists.

@@ -8,9 +8,11 @@ use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidelog::{Batch, Commit, Cursor, Durability, Engine, Error, Expect, Limits, Metrics, Options, Result, View};
+use tidelog::{
+    Batch, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Metrics, Options, Result, Retention, View,
+};
 
-use crate::support::{HOLD, Hooks, PATIENCE, Step, batch, outcome, put, small, store, submit};
+use crate::support::{HOLD, Hooks, PATIENCE, Step, batch, entries_cap, outcome, put, small, store, submit};
 
 /// As many commits are written while a sync runs; fewer wait for its end.
 const GATHERED: u64 = 16;
@@ -240,6 +242,39 @@ fn a_commit_sees_the_large_one_before_it_in_its_group() {
     let page = engine.changes("d", &Cursor::START, Limits::entries(1_000).view(View::Every)).expect("a page");
     let keys: Vec<u64> = page.entries.iter().map(|entry| entry.key.get()).collect();
     assert!(keys.is_sorted() && keys.len() == 2 + 100 + 1 + 100 + 1, "{} entries: {keys:?}", keys.len());
+}
+
+#[test]
+fn an_expectation_below_a_window_looks_at_the_large_commit_before_it() {
+    let (_dir, engine, hooks) = hooked(small());
+    let window = Retention { keep: Keep::Window, history: entries_cap(5), ..Retention::unlimited() };
+    engine.set_retention("d", window).expect("a retention");
+    (0..50).for_each(|n| _ = put(&engine, "d", &format!("old-{n}"), "x"));
+    assert!(engine.compact(Some(b"d")).expect("a compaction").window_dropped > 0);
+
+    // The background thread syncs, so it cannot put into the tail what is late for it.
+    let sync = hooks.hold(Step::Sync);
+    let first = submit(&engine, batch("d", "first", "x"));
+    sync.reached();
+    let acknowledged = engine.append_with(large("d", "x"), Durability::Buffered).expect("a commit");
+    let (mut absent, mut present) = (batch("d", "e7", "refused"), batch("d", "e8", "new"));
+    absent.expect(Expect::Absent);
+    present.expect(Expect::At((acknowledged.first.get() + 8).into()));
+    let absent = append(&engine, absent, Durability::Synced);
+    let present = append(&engine, present, Durability::Synced);
+    until(&engine, "both are in the queue", |now| now.queued == 2);
+    drop(sync);
+
+    outcome(first).expect("a commit");
+    let refused = answered(&absent);
+    let current = acknowledged.first.get() + 7;
+    assert!(matches!(refused, Err(Error::Conflict { current: Some(at), .. }) if at == current), "{refused:?}");
+    answered(&present).expect("it is what was expected");
+    // What is in no tail still cannot be told.
+    let mut lost = batch("d", "old-0", "y");
+    lost.expect(Expect::Absent);
+    let lost = outcome(submit(&engine, lost));
+    assert!(matches!(lost, Err(Error::Invalid { .. })), "{lost:?}");
 }
 
 #[test]

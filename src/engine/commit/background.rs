@@ -1,6 +1,9 @@
 //! The background thread: it leads for commits that no thread waits for, puts what is large into the tail while another
 //! thread syncs it, and syncs buffered ones in time.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -64,18 +67,15 @@ impl Commits {
                 background.sync_by = None;
             }
             drop(background);
-            // A panic ends what this thread was at, not the thread: others count on it.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                if insert {
-                    self.late.insert(core);
+            let attempt = |wanted: bool, work: &dyn Fn()| {
+                if wanted {
+                    // A panic ends what this thread was at, and nothing else: others count on it for the rest.
+                    let _ = catch_unwind(AssertUnwindSafe(work));
                 }
-                if lead {
-                    self.lead(core);
-                }
-                if due {
-                    self.sync_all(core);
-                }
-            }));
+            };
+            attempt(insert, &|| self.complete_tail(core));
+            attempt(lead, &|| self.lead(core));
+            attempt(due, &|| self.sync_all(core));
         }
     }
 }

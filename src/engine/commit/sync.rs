@@ -74,13 +74,15 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if self.core.poison.get().is_some() {
+        // Read once: if it comes after this, whoever is called to lead answers those who wait.
+        let poisoned = self.core.poison.get().is_some();
+        if poisoned {
             self.commits.fail_waiting(self.core);
         }
         let mut queue = self.commits.queue.lock();
         queue.syncing = false;
         // Whoever has a commit in the queue leads by itself.
-        if queue.unsynced && !queue.leading && queue.requests.is_empty() && self.core.poison.get().is_none() {
+        if queue.unsynced && !queue.leading && queue.requests.is_empty() && !poisoned {
             self.commits.call_leader(&mut queue);
         }
         self.commits.changed.notify_all();

@@ -37,7 +37,11 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
     };
     // It may have seen more than it has acknowledged: no delete is left out as unseen.
     let rules = rules(core, &dataset, limits.view)?;
-    let (page, _) = read(core, &pin, &dataset, rules, window, limits, Unseen::Told)?;
+    let (mut page, _) = read(core, &pin, &dataset, rules, window, limits, Unseen::Told)?;
+    if page.is_passed() {
+        // There is nothing in it that could be acknowledged, so nothing would ever lead above it.
+        (page, _) = read(core, &pin, &dataset, rules, Window::after(page.position.get()), limits, Unseen::Told)?;
+    }
     // Nothing is held while a commit is waited for: it may wait for the index store to be opened again.
     drop(pin);
     drop(store);

@@ -17,8 +17,8 @@ pub struct Follow {
     dataset: Box<[u8]>,
     cursor: Cursor,
     limits: Limits,
-    /// The dataset's head when it was last read: there is something to read once it has moved.
-    head: SyncKey,
+    /// Up to where it was read: there is something to read once the dataset's head is beyond.
+    position: SyncKey,
 }
 
 /// A page on its way to a client, with the room that it takes until it is sent.
@@ -38,13 +38,13 @@ struct Got {
     more: bool,
     is_empty: bool,
     next: Cursor,
-    head: SyncKey,
+    position: SyncKey,
 }
 
 impl Follow {
     /// Follows `dataset` from `cursor`, by pages within these limits.
     pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits) -> Follow {
-        Follow { dataset: dataset.into(), cursor, limits, head: SyncKey::ZERO }
+        Follow { dataset: dataset.into(), cursor, limits, position: SyncKey::ZERO }
     }
 
     /// The dataset.
@@ -52,9 +52,10 @@ impl Follow {
         &self.dataset
     }
 
-    /// The dataset's head when it was last read.
-    pub fn head(&self) -> SyncKey {
-        self.head
+    /// Up to where it was read. The dataset's head may have been beyond it already: a window ends where it began to end,
+    /// whatever comes while it is read.
+    pub fn position(&self) -> SyncKey {
+        self.position
     }
 
     /// Whether all of it is read: a full sync.
@@ -80,8 +81,8 @@ impl Follow {
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
         let (read, leave) = reading::read_soon(patience, app, self.limits.max_bytes(), at_once, whole, weigh).await?;
-        let Got { bytes, more, is_empty, next, head } = read??;
-        (self.cursor, self.head) = (next, head);
+        let Got { bytes, more, is_empty, next, position } = read??;
+        (self.cursor, self.position) = (next, position);
         Ok(Written { bytes, leave, more, is_empty })
     }
 
@@ -92,9 +93,9 @@ impl Follow {
             }
             read => read?,
         };
-        let Page { more, next, head, .. } = page;
+        let Page { more, next, position, .. } = page;
         let is_empty = page.entries.is_empty();
-        Ok(write(&self.dataset, &page).map(|bytes| Got { bytes, more, is_empty, next, head }))
+        Ok(write(&self.dataset, &page).map(|bytes| Got { bytes, more, is_empty, next, position }))
     }
 }
 

@@ -23,8 +23,9 @@ pub fn watched(dataset: &[u8]) -> usize {
     640 + 3 * dataset.len()
 }
 
-/// Waits until the head of one of these datasets passes the key beside it, or one that has a head is gone. They need not
-/// exist yet.
+/// Waits until the head of one of these datasets passes the key beside it, or one that was read is gone. They need not
+/// exist yet. The key is the position of the page that was read last, not the head it told of: a page that ends a window
+/// may leave entries between the two, and who waited for the head to move would sleep over them.
 ///
 /// It holds a few hundred bytes and no page; a place among the client's waiters ([`Gates::waiter`](super::gates::Gates::waiter))
 /// is the caller's to hold.

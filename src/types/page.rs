@@ -127,6 +127,13 @@ pub struct Page {
     pub headroom: u64,
 }
 
+impl Page {
+    /// Whether it ends its window with nothing while there is more above: the next read is to be made at once.
+    pub(crate) fn is_passed(&self) -> bool {
+        self.entries.is_empty() && !self.more && self.position < self.head
+    }
+}
+
 /// The changes of one dataset in a [`ManyPage`].
 #[derive(Debug)]
 #[non_exhaustive]

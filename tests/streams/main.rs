@@ -3,6 +3,7 @@
 mod events;
 mod groups;
 mod groups_at_random;
+mod meanwhile;
 mod memory;
 mod slow_readers;
 mod socket;

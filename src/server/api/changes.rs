@@ -207,7 +207,7 @@ pub async fn awaited(
         let (found, mut leave) =
             reading::read_soon(Patience::Some, app, page.bytes, &at_once, read.clone(), weigh).await?;
         let last = page.until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
-        let head = match found {
+        let position = match found {
             Ok(found) if last || found.more || !found.entries.is_empty() => {
                 // Whoever waited for the first entries need not read everything at once.
                 if page.from_start && full.is_none() && found.more {
@@ -216,7 +216,7 @@ pub async fn awaited(
                 leave.full_sync = full;
                 return Ok((found, leave));
             }
-            Ok(found) => found.head,
+            Ok(found) => found.position,
             Err(Error::DatasetNotFound { .. }) if !last => SyncKey::ZERO,
             Err(error) => return Err(error.into()),
         };
@@ -226,7 +226,7 @@ pub async fn awaited(
         }
         if let Some(until) = page.until {
             // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
-            changed(app, &[(page.dataset, head)], until).await?;
+            changed(app, &[(page.dataset, position)], until).await?;
         }
     }
 }

@@ -133,7 +133,7 @@ async fn next(mut state: Events) -> Option<(Result<Bytes, Infallible>, Events)> 
                 None => continue,
             }
         }
-        let watched = [(state.follow.dataset(), state.follow.head())];
+        let watched = [(state.follow.dataset(), state.follow.position())];
         match changed(&state.app, &watched, state.beat).await {
             Ok(Woken::Changed) => state.due = true,
             Ok(Woken::TimedOut) => {

@@ -99,7 +99,8 @@ impl<'a> Part<'a> {
 struct Place {
     dataset: Vec<u8>,
     from: Result<Cursor, Problem>,
-    head: SyncKey,
+    /// Up to where it was read.
+    position: SyncKey,
 }
 
 /// A request: what it reads, and how far it has come while it waits.
@@ -152,7 +153,7 @@ async fn sync(
     for SyncFrom { dataset, dataset_base64, since } in datasets {
         let dataset = dataset_of(dataset, dataset_base64.as_deref())?;
         access.check(Scope::Read, &dataset)?;
-        places.push(Place { dataset, from: position(since.as_deref(), None), head: SyncKey::ZERO });
+        places.push(Place { dataset, from: position(since.as_deref(), None), position: SyncKey::ZERO });
     }
     let is_full = |place: &Place| place.from.as_ref().is_ok_and(|from| from.position() == Some(SyncKey::ZERO));
     let mut full = if places.iter().any(is_full) { Some(app.gates.full_sync()?) } else { None };
@@ -209,8 +210,8 @@ impl Round {
         for (index, part) in asked.into_iter().zip(many.datasets) {
             let place = &mut self.places[index];
             // From here: `head` is another place later on. In one that does not exist yet everything is to come.
-            (place.from, place.head) = match (part, &place.from) {
-                (DatasetChanges::Page(page), _) => (Ok(page.next), page.head),
+            (place.from, place.position) = match (part, &place.from) {
+                (DatasetChanges::Page(page), _) => (Ok(page.next), page.position),
                 (_, Ok(from)) if from.position().is_some() => (Ok(*from), SyncKey::ZERO),
                 _ => (Ok(Cursor::START), SyncKey::ZERO),
             };
@@ -220,7 +221,7 @@ impl Round {
 
     /// A watch over all of them, from where they were read.
     fn watch(&self, engine: &Engine) -> crate::Result<Watch> {
-        let watched: Vec<_> = self.places.iter().map(|place| (&place.dataset[..], place.head)).collect();
+        let watched: Vec<_> = self.places.iter().map(|place| (&place.dataset[..], place.position)).collect();
         engine.watch_held(&watched)
     }
 

@@ -32,7 +32,7 @@ const MAX_DEVICE_BYTES: usize = 255;
 /// Most devices of a group whose positions are kept.
 const MAX_DEVICES: usize = 1024;
 /// How often members that have gone stale meanwhile are begun anew in one answer; then they are left to the next.
-const STALE_ROUNDS: usize = 4;
+const ROUNDS: usize = 4;
 
 /// Which device, and what it has applied
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -289,14 +289,20 @@ impl Request {
             rounds += 1;
             let mut any = false;
             for (asked, part) in asked.iter_mut().zip(&many.datasets[1..]) {
-                if let DatasetChanges::Failed(Error::Stale(_)) = part {
-                    (asked.from, any) = (Cursor::START, true);
+                match part {
+                    DatasetChanges::Failed(Error::Stale(_)) => {
+                        (asked.from, any, is_full) = (Cursor::START, true, true);
+                    }
+                    // The window that the device is in ends with nothing, and the next one has begun.
+                    DatasetChanges::Page(page) if page.is_passed() && asked.from != Cursor::START => {
+                        (asked.from, any) = (page.next, true);
+                    }
+                    _ => {}
                 }
             }
-            if !any || rounds == STALE_ROUNDS {
+            if !any || rounds == ROUNDS {
                 break many;
             }
-            is_full = true;
         };
         self.told(engine, &asked, many, members.tag, last)
     }
@@ -320,12 +326,12 @@ impl Request {
         let mut watched = vec![(&group[..], tag)];
         let mut due = more;
         for (asked, part) in asked.iter().zip(parts) {
-            let head = match &part {
-                DatasetChanges::Page(page) => page.head,
+            let position = match &part {
+                DatasetChanges::Page(page) => page.position,
                 DatasetChanges::Failed(Error::DatasetNotFound { .. }) => SyncKey::ZERO,
                 _ => at,
             };
-            watched.push((&asked.dataset[..], head));
+            watched.push((&asked.dataset[..], position));
             let Some(says) = says(asked, part) else { continue };
             if let Told::Page(page) | Told::Reset(page) = &says {
                 due = true;

@@ -186,7 +186,7 @@ impl Subscriptions {
                 self.due.push_back(number);
             } else {
                 let follow = &subscription.follow;
-                let watch = app.engine.watch_held(&[(follow.dataset(), follow.head())])?;
+                let watch = app.engine.watch_held(&[(follow.dataset(), follow.position())])?;
                 let (idle, handle) = futures_util::future::abortable(Idle { number, watch });
                 self.idle.push(idle);
                 subscription.idle = Some(handle);

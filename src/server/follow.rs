@@ -17,6 +17,10 @@ pub struct Follow {
     dataset: Box<[u8]>,
     cursor: Cursor,
     limits: Limits,
+    /// Most bytes of a page as it is written, unless it is a single entry.
+    most: usize,
+    /// Whether there was more when it was last read.
+    more: bool,
     /// Up to where it was read: there is something to read once the dataset's head is beyond.
     position: SyncKey,
 }
@@ -35,8 +39,8 @@ pub struct Written {
 /// What a read found.
 struct Got {
     bytes: Vec<u8>,
+    entries: usize,
     more: bool,
-    is_empty: bool,
     next: Cursor,
     position: SyncKey,
 }
@@ -44,7 +48,16 @@ struct Got {
 impl Follow {
     /// Follows `dataset` from `cursor`, by pages within these limits.
     pub fn new(dataset: Vec<u8>, cursor: Cursor, limits: Limits) -> Follow {
-        Follow { dataset: dataset.into(), cursor, limits, position: SyncKey::ZERO }
+        let (most, position) = (usize::MAX, SyncKey::ZERO);
+        Follow { dataset: dataset.into(), cursor, limits, most, more: false, position }
+    }
+
+    /// By pages of at most so many bytes as they are written, unless a single entry is larger.
+    pub fn by_messages(self, most: usize) -> Follow {
+        // Of a page of which each entry counts with its names and numbers a third is left for base64.
+        let max_bytes = self.limits.max_bytes.min(most / 4 * 3);
+        let entry_bytes = reading::ENTRY_BYTES + self.dataset.len();
+        Follow { limits: Limits { max_bytes, entry_bytes, ..self.limits }, most, ..self }
     }
 
     /// The dataset.
@@ -72,18 +85,39 @@ impl Follow {
     pub async fn read(&mut self, app: &App, patience: Patience, write: Write) -> Result<Written, Problem> {
         // What has just come is in memory.
         let at_once = |engine: &Engine| {
+            // Of much that was there already, more than a little will come.
+            if self.more && self.limits.max_entries > reading::AT_ONCE_ENTRIES {
+                return None;
+            }
             let read = reading::at_once(engine, &self.dataset, &self.cursor, self.limits)?;
-            Some(self.written(read, write))
+            Some(self.written(read, write)).filter(|got| self.too_many(got).is_none())
         };
         let follow = self.clone();
         let whole = move |engine: &Engine| {
-            follow.written(engine.changes(&follow.dataset, &follow.cursor, follow.limits), write)
+            let mut limits = follow.limits;
+            loop {
+                let got = follow.written(engine.changes(&follow.dataset, &follow.cursor, limits), write);
+                match follow.too_many(&got) {
+                    Some(fit) => limits.max_entries = fit,
+                    None => return got,
+                }
+            }
         };
         let weigh = |got: &Result<Got, Problem>| got.as_ref().map_or(0, |got| got.bytes.len());
-        let (read, leave) = reading::read_soon(patience, app, self.limits.max_bytes(), at_once, whole, weigh).await?;
-        let Got { bytes, more, is_empty, next, position } = read??;
-        (self.cursor, self.position) = (next, position);
-        Ok(Written { bytes, leave, more, is_empty })
+        // What is written is larger than what is read: without leave for that it would be read twice.
+        let bytes = if self.most == usize::MAX { self.limits.max_bytes } else { self.most };
+        let (read, leave) = reading::read_soon(patience, app, bytes, at_once, whole, weigh).await?;
+        let Got { bytes, entries, more, next, position } = read??;
+        (self.cursor, self.position, self.more) = (next, position, more);
+        Ok(Written { bytes, leave, more, is_empty: entries == 0 })
+    }
+
+    /// If it is larger than a page may be as it is written: how many of its entries are about as much as may be. So it is
+    /// with what takes far more there than could be known: long origins, and names that are to be escaped.
+    fn too_many(&self, got: &crate::Result<Result<Got, Problem>>) -> Option<usize> {
+        let Ok(Ok(Got { bytes, entries, .. })) = got else { return None };
+        let is_too_large = bytes.len() > self.most && *entries > 1;
+        is_too_large.then(|| (entries.saturating_mul(self.most) / bytes.len()).max(1))
     }
 
     fn written(&self, read: crate::Result<Page>, write: Write) -> crate::Result<Result<Got, Problem>> {
@@ -94,8 +128,8 @@ impl Follow {
             read => read?,
         };
         let Page { more, next, position, .. } = page;
-        let is_empty = page.entries.is_empty();
-        Ok(write(&self.dataset, &page).map(|bytes| Got { bytes, more, is_empty, next, position }))
+        let entries = page.entries.len();
+        Ok(write(&self.dataset, &page).map(|bytes| Got { bytes, entries, more, next, position }))
     }
 }
 

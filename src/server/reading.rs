@@ -8,12 +8,12 @@ use super::problem::Problem;
 use crate::{Cursor, Engine, EntryRef, Limits, Page};
 
 /// About what an entry takes in an answer besides its names and its payload, in bytes.
-const ENTRY_BYTES: usize = 160;
+pub const ENTRY_BYTES: usize = 160;
 
 /// What is read in place at most, in bytes of entities and payloads and in entries looked at: it takes about as long as
 /// handing the read to another thread. An entry may have to be looked up in the index.
 const AT_ONCE_BYTES: usize = 64 << 10;
-const AT_ONCE_ENTRIES: usize = 64;
+pub const AT_ONCE_ENTRIES: usize = 64;
 /// What such a page may take as an answer.
 const AT_ONCE_WEIGHT: usize = 4 * AT_ONCE_BYTES;
 

@@ -25,6 +25,8 @@ pub enum View {
 pub struct Limits {
     pub(crate) max_entries: usize,
     pub(crate) max_bytes: usize,
+    /// What each entry takes of them besides its entity and payload: of a page that is written out, names and numbers count.
+    pub(crate) entry_bytes: usize,
     pub(crate) max_scan: usize,
     pub(crate) view: View,
     pub(crate) payloads: bool,
@@ -37,6 +39,7 @@ impl Default for Limits {
         Limits {
             max_entries: 1000,
             max_bytes: 4 << 20,
+            entry_bytes: 0,
             max_scan: 100_000,
             view: View::Latest,
             payloads: true,
@@ -80,7 +83,8 @@ impl Limits {
     /// Whether what holds so many entries and bytes has no room for an entry of `size` bytes. There is room for one, however
     /// large it is.
     pub(crate) fn is_full(&self, entries: usize, bytes: usize, size: usize) -> bool {
-        entries >= self.max_entries || (entries > 0 && bytes + size > self.max_bytes)
+        let besides = (entries + 1).saturating_mul(self.entry_bytes);
+        entries >= self.max_entries || (entries > 0 && (bytes + size).saturating_add(besides) > self.max_bytes)
     }
 
     /// Leaves the payloads out: key, op, entity and length only.

@@ -35,8 +35,8 @@ use in_flight::{Ended, InFlight};
 use messages::{Ref, Said, Subscribe};
 use subscriptions::{Read, Subscriptions};
 
-/// The largest page in one message, in bytes: a socket's buffer stays as large as the largest message it had, and what it
-/// has above 64 KiB takes of what there is for all.
+/// The largest page in one message, in bytes as it is written: a socket's buffer stays as large as the largest message it
+/// had, and what it has above 64 KiB takes of what there is for all. Only a single entry can be larger.
 const PAGE_BYTES: usize = 64 << 10;
 /// What is read at once, and what is gathered before it is written.
 const READ_BYTES: usize = 4 << 10;
@@ -271,7 +271,7 @@ impl Socket {
     fn subscribe(&mut self, dataset: Vec<u8>, asked: &Subscribe) -> Result<(), Problem> {
         self.access.check(Scope::Read, &dataset)?;
         let limits = limits(&self.app, asked.limit, Some(PAGE_BYTES), asked.view, asked.payloads)?;
-        let follow = Follow::new(dataset, cursor(asked.since.as_deref())?, limits);
+        let follow = Follow::new(dataset, cursor(asked.since.as_deref())?, limits).by_messages(PAGE_BYTES);
         self.subscriptions.begin(&self.app, follow)
     }
 

@@ -129,6 +129,12 @@ impl Tail {
         self.inner.read().bytes
     }
 
+    /// Whether a commit of about so many bytes may come into it, if it is to hold `limit` at most: into an empty one always.
+    pub fn has_room(&self, bytes: usize, limit: usize) -> bool {
+        let inner = self.inner.read();
+        inner.frames.is_empty() || inner.bytes + bytes <= limit
+    }
+
     /// Whether nothing was committed into it.
     pub fn is_empty(&self) -> bool {
         self.inner.read().frames.is_empty()

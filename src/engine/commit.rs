@@ -200,8 +200,7 @@ impl Commits {
                 return Err(NoRoom::Poisoned(cause.clone()));
             }
             let tails = core.tails.pin();
-            let active = tails.active();
-            if active.is_empty() || active.bytes() + bytes <= core.options.tail_limit() {
+            if tails.active().has_room(bytes, core.options.tail_limit()) {
                 break;
             }
             if tails.frozen().len() < MAX_FROZEN {

@@ -268,7 +268,7 @@ impl Replay<'_> {
                 let (file, at) = (segment_path(self.dir, end.segment), end.offset.saturating_sub(header.frame_len()));
                 Error::damaged(file, at, format!("the commit at key {base} cannot be read: {}", wrong.0))
             })?;
-        if !self.tail.is_empty() && self.tail.bytes() + Tail::cost(&body) > self.options.tail_limit() {
+        if !self.tail.has_room(Tail::cost(&body), self.options.tail_limit()) {
             self.seal()?;
         }
         self.tail.insert(base, time_ms, &body);

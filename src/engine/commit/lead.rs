@@ -71,8 +71,8 @@ impl Queue {
     /// Whether the next group would wait for a seal.
     fn waits_for_room(&self, core: &Core) -> bool {
         let tails = core.tails.pin();
-        let (active, limit) = (tails.active(), core.options.tail_limit());
-        tails.frozen().len() >= MAX_FROZEN && !active.is_empty() && active.bytes() + self.next_group().1 > limit
+        let limit = core.options.tail_limit();
+        tails.frozen().len() >= MAX_FROZEN && !tails.active().has_room(self.next_group().1, limit)
     }
 }
 
@@ -100,7 +100,7 @@ impl Commits {
     }
 
     /// Takes the next group. None if it would wait for a seal and something is written that is not synced: that would
-    /// wait with it, and whoever leads cannot see to a sync meanwhile. It must have been put into the tail.
+    /// wait with it, and whoever leads cannot see to a sync meanwhile. All that is written must be in the tail.
     pub(super) fn take_group(&self, core: &Core) -> Option<Vec<Owed>> {
         let mut queue = self.queue.lock();
         // Nothing is synced any more once a sync failed.

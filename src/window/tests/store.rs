@@ -129,9 +129,7 @@ impl Store {
             self.floors.history_floor = self.floors.history_floor.max(self.floors.floor);
         }
     }
-}
 
-impl Store {
     /// What is in the tail of an entity is told when it was born by what is left of it.
     fn forget(&mut self, entity: u8, tombstone: u64) {
         if self.newest.get(&entity) == Some(&tombstone) {

@@ -31,7 +31,8 @@ use crate::{
 const MAX_DEVICE_BYTES: usize = 255;
 /// Most devices of a group whose positions are kept.
 const MAX_DEVICES: usize = 1024;
-/// How often members that have gone stale meanwhile are begun anew in one answer; then they are left to the next.
+/// How often members are read again in one answer, since they have gone stale or a window of theirs ended with nothing; then
+/// they are left to the next.
 const ROUNDS: usize = 4;
 
 /// Which device, and what it has applied

@@ -23,7 +23,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::core::{Core, NoRoom};
 use super::prepare::{Outcome, prepare};
-use super::request::{Owed, Request, Woken, Work};
+use super::request::{Owed, Request, Wakes, Woken, Work};
 use super::tails::MAX_FROZEN;
 use crate::error::{Error, Result};
 use crate::limits::MAX_KEY;
@@ -157,7 +157,7 @@ impl Commits {
     }
 
     /// Gives keys to a group, puts it into the tail and writes it. Tells whether something waits for a sync.
-    fn write_group(&self, core: &Core) -> bool {
+    fn write_group(&self, core: &Core, wakes: &mut Wakes) -> bool {
         let mut writer = self.writer.lock();
         self.late.insert(core);
         let Some(group) = self.take_group(core) else { return true };
@@ -168,7 +168,7 @@ impl Commits {
         let cost = group.iter().map(|request| request.bytes).sum();
         if let Err(no_room) = self.make_room(core, &mut writer, cost) {
             drop(writer);
-            group.into_iter().for_each(|request| request.answer(Err(no_room.error())));
+            group.into_iter().for_each(|request| request.answer(Err(no_room.error()), wakes));
             return false;
         }
         let base = writer.next_key;
@@ -176,15 +176,15 @@ impl Commits {
         for request in group {
             match self.admit(core, &mut writer, &request, &mut late) {
                 Ok(Some(admission)) => admitted.push(Admitted { request, admission }),
-                Ok(None) if planted(Bug::ConflictBeforeSync) => request.answer(refusal(core, &request)),
+                Ok(None) if planted(Bug::ConflictBeforeSync) => request.answer(refusal(core, &request), wakes),
                 Ok(None) => {
                     let (answer, upto) = (refusal(core, &request), writer.log.end());
                     refused.push(Waiting { request, answer, wrote: false, heads: Vec::new(), upto });
                 }
-                Err(error) => request.answer(Err(error)),
+                Err(error) => request.answer(Err(error), wakes),
             }
         }
-        self.write(core, &mut writer, base, admitted, late, refused)
+        self.write(core, &mut writer, base, Group { admitted, late, refused }, wakes)
     }
 
     /// Waits until the tail can take another group: freezes it when it is full, unless too many wait for their seal.
@@ -289,15 +289,8 @@ impl Commits {
         Ok(())
     }
 
-    fn write(
-        &self,
-        core: &Core,
-        writer: &mut Writer,
-        base: u64,
-        admitted: Vec<Admitted>,
-        late: Vec<Insertion>,
-        refused: Vec<Waiting>,
-    ) -> bool {
+    fn write(&self, core: &Core, writer: &mut Writer, base: u64, group: Group, wakes: &mut Wakes) -> bool {
+        let Group { admitted, late, refused } = group;
         if !admitted.is_empty() {
             writer.log.note_synced(self.written.lock().synced);
             let frames: Vec<NewFrame<'_>> = admitted.iter().map(Admitted::frame).collect();
@@ -315,23 +308,29 @@ impl Commits {
                     core.count_deletion();
                     let lost = admitted.into_iter().map(|lost| lost.request);
                     for request in lost.chain(refused.into_iter().map(|refused| refused.request)) {
-                        request.answer(Err(Error::NoSpace { what: what.clone() }));
+                        request.answer(Err(Error::NoSpace { what: what.clone() }), wakes);
                     }
-                    return self.note_written(core, writer, Vec::new(), Vec::new());
+                    return self.note_written(core, writer, Vec::new(), Vec::new(), wakes);
                 }
                 Err(AppendError::Failed(cause)) => {
                     core.poison(&cause);
                     for lost in admitted {
-                        lost.request.answer(Err(Error::OutcomeUnknown { cause: cause.clone() }));
+                        lost.request.answer(Err(Error::OutcomeUnknown { cause: cause.clone() }), wakes);
                     }
-                    fail(core, refused);
-                    self.fail_waiting(core);
+                    fail(core, refused, wakes);
                     return false;
                 }
             }
         }
-        self.note_written(core, writer, admitted, refused)
+        self.note_written(core, writer, admitted, refused, wakes)
     }
+}
+
+/// What is to be written together.
+struct Group {
+    admitted: Vec<Admitted>,
+    late: Vec<Insertion>,
+    refused: Vec<Waiting>,
 }
 
 /// A request that has its keys and lies in the tail.

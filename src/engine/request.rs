@@ -58,20 +58,17 @@ impl Request {
         Request { work, durability, bytes, prepared: Mutex::new(prepared), slot, changed }
     }
 
-    /// Answers it; a second answer (a buffered commit whose sync fails later) has no one to hear it.
-    pub fn answer(&self, outcome: Result<Commit>) {
+    /// Answers it; a second answer (a buffered commit whose sync fails later) has no one to hear it. A thread that waits
+    /// goes on at once, a task when `wakes` is dropped.
+    pub fn answer(&self, outcome: Result<Commit>, wakes: &mut Wakes) {
         let mut slot = self.slot.lock();
         if slot.outcome.is_some() || slot.taken {
             return;
         }
         slot.outcome = Some(outcome);
-        let waker = slot.waker.take();
+        wakes.0.extend(slot.waker.take());
         drop(slot);
         self.changed.notify_all();
-        if let Some(waker) = waker {
-            // A waker is the caller's code, and others wait behind it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
     }
 
     fn is_answered(&self) -> bool {
@@ -125,6 +122,20 @@ impl Request {
     }
 }
 
+/// Who is to be woken when this is dropped. A waker is the caller's code, which may commit on this very thread: it is not
+/// called under a lock, nor by a thread that leads or has the turn to sync.
+#[derive(Default)]
+pub struct Wakes(Vec<Waker>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        for waker in self.0.drain(..) {
+            // Others wait behind it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
+}
+
 /// A request that was taken out of the queue. Whatever becomes of the thread that took it, it is answered.
 pub struct Owed(Arc<Request>);
 
@@ -145,7 +156,8 @@ impl Deref for Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         if !self.0.is_answered() {
-            self.0.answer(Err(Error::OutcomeUnknown { cause: "the thread that was writing it panicked".into() }));
+            let cause = "the thread that was writing it panicked".into();
+            self.0.answer(Err(Error::OutcomeUnknown { cause }), &mut Wakes::default());
         }
     }
 }

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tidelog::{
-    Batch, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Metrics, Options, Result, Retention, View,
+    Batch, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Metrics, Options, Receipt, Result,
+    Retention, View,
 };
 
-use crate::support::{HOLD, Hooks, PATIENCE, Step, batch, entries_cap, outcome, put, small, store, submit};
+use crate::support::{FULL, HOLD, Hooks, PATIENCE, Step, batch, entries_cap, outcome, put, small, store, submit};
 
 /// As many commits are written while a sync runs; fewer wait for its end.
 const GATHERED: u64 = 16;
@@ -169,6 +170,14 @@ impl Wake for Commits {
     }
 }
 
+/// Lets a commit be woken for by a [`Commits`].
+fn commit_when_woken(engine: &Engine, receipt: &mut Receipt) -> Receiver<(Engine, Result<Commit>)> {
+    let (done, receiver) = channel();
+    let waker = Waker::from(Arc::new(Commits { engine: Mutex::new(Some(engine.clone())), done }));
+    assert!(Pin::new(receipt).poll(&mut Context::from_waker(&waker)).is_pending());
+    receiver
+}
+
 #[test]
 fn who_is_woken_by_a_refusal_may_commit_at_once() {
     let (_dir, engine, hooks) = hooked(small());
@@ -178,16 +187,46 @@ fn who_is_woken_by_a_refusal_may_commit_at_once() {
     let mut absent = batch("d", "there", "y");
     absent.expect(Expect::Absent);
     let mut refused = submit(&engine, absent);
-    let (done, receiver) = channel();
-    let waker = Waker::from(Arc::new(Commits { engine: Mutex::new(Some(engine.clone())), done }));
-    assert!(Pin::new(&mut refused).poll(&mut Context::from_waker(&waker)).is_pending());
+    let woken = commit_when_woken(&engine, &mut refused);
     hooks.release();
-    let (_engine, committed) = answered(&receiver);
+    let (_engine, committed) = answered(&woken);
     committed.expect("the waker's commit");
     outcome(written).expect("a commit");
     let refused = outcome(refused);
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
     put(&engine, "d", "later", "x");
+}
+
+#[test]
+fn who_is_woken_before_the_sync_may_commit_at_once() {
+    // Alone, and with one that its leader has to sync.
+    for beside in [None, Some(batch("d", "beside", "x"))] {
+        let (_dir, engine, hooks) = hooked(small());
+        let written = submit(&engine, batch("d", "a", HOLD));
+        hooks.await_held();
+        let mut buffered = engine.submit(batch("d", "b", "x"), Durability::Buffered).expect("room in the queue");
+        let beside = beside.map(|batch| submit(&engine, batch));
+        let woken = commit_when_woken(&engine, &mut buffered);
+        hooks.release();
+        let (_engine, committed) = answered(&woken);
+        committed.expect("the waker's commit");
+        [written, buffered].into_iter().chain(beside).for_each(|receipt| _ = outcome(receipt).expect("a commit"));
+    }
+}
+
+#[test]
+fn who_is_woken_because_the_disk_is_full_may_commit_at_once() {
+    let (_dir, engine, hooks) = hooked(small());
+    let written = submit(&engine, batch("d", "a", HOLD));
+    hooks.await_held();
+    let mut full = submit(&engine, batch("d", "b", FULL));
+    let woken = commit_when_woken(&engine, &mut full);
+    hooks.release();
+    let (_engine, committed) = answered(&woken);
+    committed.expect("there is room by then");
+    outcome(written).expect("a commit");
+    let full = outcome(full);
+    assert!(matches!(full, Err(Error::NoSpace { .. })), "{full:?}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub fn seals(seeds: Range<u64>, suite: &mut Suite) {
 }
 
 /// Receipts that are asked for and not waited for, so that no thread of theirs can lead, amid threads that wait. All are
-/// answered, whatever fails.
+/// answered, whatever fails, and also if another thread poisons the store.
 pub fn receipts(seeds: Range<u64>, suite: &mut Suite) {
     explore(seeds, suite, || {
         let seals = thread_rng().gen_bool(0.3);
@@ -100,7 +100,8 @@ pub fn receipts(seeds: Range<u64>, suite: &mut Suite) {
         let options = if thread_rng().gen_bool(0.7) { options.max_queued(4) } else { options };
         let stage = Stage::new(options, seals);
         let at = thread_rng().gen_range(0..6);
-        stage.disk.plan(match thread_rng().gen_range(0..6) {
+        let what = thread_rng().gen_range(0..7);
+        stage.disk.plan(match what {
             0 => Fault::Sync(at),
             1 => Fault::Full(at),
             2 => Fault::PanicInWrite(at),
@@ -114,6 +115,9 @@ pub fn receipts(seeds: Range<u64>, suite: &mut Suite) {
         let asks = move |writer: &Writer, by: usize| ask(writer, by, many);
         let mut writers: Vec<_> = (0..2).map(|by| spawn(stage.writer(), by, asks)).collect();
         writers.extend((0..thread_rng().gen_range(0..3)).map(|by| spawn(stage.writer(), by, waits)));
+        if what == 6 {
+            writers.push(spawn(stage.writer(), thread_rng().gen_range(0..200), poison));
+        }
         writers.into_iter().for_each(|writer| writer.join().expect("a writer ends"));
         let fired = stage.disk.fired();
         let _ = planned(|| stage.close());
@@ -179,6 +183,12 @@ fn ask(writer: &Writer, by: usize, many: usize) {
         };
         writer.check(&entity, by, Durability::Synced, &outcome);
     }
+}
+
+/// Poisons the store after so many turns, as a thread does that panics.
+fn poison(writer: &Writer, turns: usize) {
+    (0..turns).for_each(|_| thread::yield_now());
+    writer.core.poison("planned");
 }
 
 /// Entities of its own, synced and buffered, and one that all of them want to create.

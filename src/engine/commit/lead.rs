@@ -1,7 +1,7 @@
 //! The lead: who has it, and how it goes on to the next.
 
 use super::super::core::{Core, Unbroken};
-use super::super::request::Owed;
+use super::super::request::{Owed, Wakes};
 use super::super::tails::MAX_FROZEN;
 use super::sync::Turn;
 use super::{Commits, Queue};
@@ -38,11 +38,11 @@ impl<'a> Lead<'a> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        if self.core.poison.get().is_some() {
-            self.commits.fail_waiting(self.core);
-        }
         if !self.over {
             self.commits.hand_on(&mut self.commits.queue.lock());
+        }
+        if self.core.poison.get().is_some() {
+            self.commits.fail_waiting(self.core);
         }
     }
 }
@@ -79,10 +79,12 @@ impl Queue {
 impl Commits {
     /// Writes one group, hands the lead on, and sees to the sync, unless another thread does.
     pub(super) fn lead(&self, core: &Core) {
+        // Dropped last.
+        let mut wakes = Wakes::default();
         let mut lead = Lead { commits: self, core, over: false };
         self.gather(core);
         let unbroken = Unbroken::begin(core);
-        let something_waits = self.write_group(core);
+        let something_waits = self.write_group(core, &mut wakes);
         unbroken.end();
         let turn = lead.end(something_waits);
         drop(lead);

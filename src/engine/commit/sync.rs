@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::super::core::{Core, Unbroken};
-use super::super::request::Owed;
+use super::super::request::{Owed, Wakes};
 use super::{Admission, Admitted, Commits, Queue, Writer};
 use crate::error::{Error, Result};
 use crate::frame::LogPos;
@@ -76,9 +76,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Read once: if it comes after this, whoever is called to lead answers those who wait.
         let poisoned = self.core.poison.get().is_some();
-        if poisoned {
-            self.commits.fail_waiting(self.core);
-        }
         let mut queue = self.commits.queue.lock();
         queue.syncing = false;
         // Whoever has a commit in the queue leads by itself.
@@ -86,6 +83,10 @@ impl Drop for Turn<'_> {
             self.commits.call_leader(&mut queue);
         }
         self.commits.changed.notify_all();
+        drop(queue);
+        if poisoned {
+            self.commits.fail_waiting(self.core);
+        }
     }
 }
 
@@ -97,6 +98,7 @@ impl Commits {
         writer: &Writer,
         admitted: Vec<Admitted>,
         refused: Vec<Waiting>,
+        wakes: &mut Wakes,
     ) -> bool {
         let end = writer.log.end();
         let (mut buffered, mut someone_waits) = (false, false);
@@ -107,7 +109,7 @@ impl Commits {
             core.metrics.log_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             if request.durability == Durability::Buffered || planted(Bug::AckBeforeSync) {
                 buffered = true;
-                request.answer(Ok(commit));
+                request.answer(Ok(commit), wakes);
             } else {
                 someone_waits = true;
             }
@@ -115,7 +117,7 @@ impl Commits {
             written.waiting.push(Waiting { request, answer: Ok(commit), wrote: true, heads, upto: end });
         }
         (written.point, written.end) = (writer.log.sync_point(), end);
-        // Also a refusal that depends on nothing that is not synced: no waker is called by a thread that leads.
+        // Also a refusal that depends on nothing that is not synced.
         someone_waits |= !refused.is_empty();
         written.waiting.extend(refused.into_iter().map(|refused| Waiting { upto: end, ..refused }));
         if planted(Bug::VisibleBeforeSync) {
@@ -161,12 +163,12 @@ impl Commits {
                 core.poison(&format!("syncing the log: {error}"));
             }
             drop(turn);
-            return fail(core, waiting);
+            return fail(core, waiting, &mut Wakes::default());
         }
         core.metrics.syncs.fetch_add(u64::from(!is_synced), Ordering::Relaxed);
         if !planted(Bug::VisibleBeforeInTail) && !self.late.insert(core) {
             drop(turn);
-            return fail(core, waiting);
+            return fail(core, waiting, &mut Wakes::default());
         }
         core.publish(last_key);
         let mut written = self.written.lock();
@@ -187,21 +189,21 @@ impl Commits {
 
     pub(super) fn fail_waiting(&self, core: &Core) {
         let waiting = std::mem::take(&mut self.written.lock().waiting);
-        fail(core, waiting);
+        fail(core, waiting, &mut Wakes::default());
     }
 }
 
 fn answer(core: &Core, waiting: Vec<Waiting>) {
     for Waiting { request, answer, heads, .. } in waiting {
-        request.answer(answer);
+        request.answer(answer, &mut Wakes::default());
         core.wake(&heads);
     }
 }
 
 /// Answers those who wait for a sync that will not come.
-pub(super) fn fail(core: &Core, waiting: Vec<Waiting>) {
+pub(super) fn fail(core: &Core, waiting: Vec<Waiting>, wakes: &mut Wakes) {
     for Waiting { request, wrote, .. } in waiting {
         let cause = core.poison.get().cloned().unwrap_or_default();
-        request.answer(Err(if wrote { Error::OutcomeUnknown { cause } } else { Error::Poisoned { cause } }));
+        request.answer(Err(if wrote { Error::OutcomeUnknown { cause } } else { Error::Poisoned { cause } }), wakes);
     }
 }

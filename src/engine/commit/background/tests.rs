@@ -16,7 +16,7 @@ fn a_panic_while_it_inserts_does_not_lose_the_lead() {
     let (core, _lock) = open(&dir.path().join("store"), Options::default()).unwrap();
     let core = Arc::new(core);
     let runs = core.clone();
-    std::thread::spawn(move || runs.commits.run_background(&runs));
+    let background_thread = std::thread::spawn(move || runs.commits.run_background(&runs));
     let commits = &core.commits;
     let mut batch = Batch::new();
     batch.put("d", "e", "x");
@@ -37,7 +37,7 @@ fn a_panic_while_it_inserts_does_not_lose_the_lead() {
     commits.wake_background.notify_one();
     let (sender, receiver) = channel();
     let closes = core.clone();
-    std::thread::spawn(move || {
+    let closing = std::thread::spawn(move || {
         if let Woken::Outcome(outcome) = request.park() {
             closes.commits.close(&closes);
             sender.send(outcome).unwrap();
@@ -45,4 +45,6 @@ fn a_panic_while_it_inserts_does_not_lose_the_lead() {
     });
     let outcome = receiver.recv_timeout(Duration::from_secs(10)).expect("it is answered, and a close ends");
     assert!(matches!(outcome, Err(Error::Poisoned { .. })), "{outcome:?}");
+    // RocksDB aborts a process that ends with an open store.
+    [background_thread, closing].into_iter().for_each(|thread| thread.join().unwrap());
 }

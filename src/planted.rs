@@ -55,6 +55,8 @@ pub enum Bug {
     BornByOp,
     /// What is remembered of a dataset stays when a seal changes it.
     RecentKept,
+    /// What is remembered of a part of a dataset's chunks stays when a compaction changes them.
+    StretchKept,
     /// A deleted dataset's id is still known by its name.
     DeletionNotCounted,
     /// A store that is open is opened again.

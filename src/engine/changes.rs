@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::core::Core;
-use super::pin::{Dataset, Pin};
+use super::pin::{Dataset, Pin, Reading};
 use crate::chunk::{Chunk, ChunkEntry, ChunkMeta};
 use crate::cursor::{Cursor, Kind};
 use crate::error::{Error, Result, Stale, StaleReason};
@@ -161,8 +161,9 @@ impl Reader<'_, '_> {
         }
         let id = self.dataset.id;
         let latest = self.rules.view == View::Latest;
+        let reading = if self.window.position > self.window.start { Reading::On } else { Reading::Here };
         let mut marks = match latest {
-            true => Some(self.pin.marks(self.dataset, self.window.position)),
+            true => Some(self.pin.marks(self.dataset, self.window.position, reading)),
             false => None,
         };
         // What comes into a tail from now on is above the bound.
@@ -170,7 +171,7 @@ impl Reader<'_, '_> {
             true => self.pin.tails.oldest_first().filter(|tail| tail.read().datasets.contains_key(&id)).collect(),
             false => Vec::new(),
         };
-        for chunk in self.pin.chunks(self.dataset, self.window.position.saturating_add(1)) {
+        for chunk in self.pin.chunks(self.dataset, self.window.position.saturating_add(1), reading) {
             let chunk = Arc::clone(&self.chunk.insert(chunk?).1);
             if let Some(marks) = &mut marks {
                 marks.enter(&chunk);

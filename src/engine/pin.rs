@@ -6,6 +6,8 @@
 
 mod chunks;
 
+pub use chunks::Reading;
+
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
@@ -219,6 +221,11 @@ impl<'a> Pin<'a> {
 
     /// What the index store remembers of a dataset, if that is of this moment.
     fn remembered(&self, id: u64) -> Option<Arc<Sealed>> {
+        self.recall(|store| store.recent(id))
+    }
+
+    /// What the index store remembers, if that is of this moment.
+    fn recall<T>(&self, of: impl Fn(&Store) -> Option<T>) -> Option<T> {
         let count = self.store.count().filter(|_| self.trusting && !self.is_torn())?;
         let moment = match self.snapshot.get() {
             Some(taken) => taken.count?,
@@ -227,13 +234,13 @@ impl<'a> Pin<'a> {
         if count != moment {
             return None;
         }
-        let sealed = self.store.recent(id)?;
+        let known = of(self.store)?;
         // It is of a count that is the same before and after.
         if self.store.count() != Some(moment) {
             return None;
         }
         self.used.set(Some(moment));
-        Some(sealed)
+        Some(known)
     }
 
     /// The dataset of this name.

@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use super::Engine;
 use super::changes::page;
 use super::core::Core;
-use super::pin::{Dataset, Pin};
+use super::pin::{Dataset, Pin, Reading};
 use crate::compact::{self, Policy};
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::log::{Ledger, Log, LogOptions, NewFrame, segment_path};
 use crate::options::Options;
-use crate::types::{Batch, Cap, CompactionReport, Keep, Limits, Retention, SyncKey, View};
+use crate::types::{Batch, Cap, CompactionReport, Entry, Keep, Limits, Retention, SyncKey, View};
 use crate::vfs::OsVfs;
 
 /// A store that keeps nothing but what lives.
@@ -90,7 +90,7 @@ fn a_moment_that_the_index_store_has_passed_is_torn_and_read_again() {
         times += 1;
         if times == 1 {
             // Of what is remembered a whole page is made.
-            assert_eq!(pin.chunks(dataset, 0).count(), 1);
+            assert_eq!(pin.chunks(dataset, 0, Reading::Here).count(), 1);
             append("e2");
             assert!(!pin.is_torn());
             pin.snapshot();
@@ -125,6 +125,44 @@ fn chunks_are_counted_and_remembered_by_the_second_read() {
     }
 }
 
+/// It has too many chunks for all of them to be remembered, so its pages go from stretch to stretch.
+#[test]
+fn a_large_dataset_reads_alike_at_once_and_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::default().memory(64 << 20).retention(Retention::unlimited()).background_compaction(false);
+    let engine = Engine::open(dir.path().join("store"), options).unwrap();
+    let append = |entity: u64| {
+        let mut batch = Batch::new();
+        batch.put("d", format!("e{entity}"), "x".repeat(6_000));
+        engine.append(batch).unwrap();
+    };
+    // A third is superseded, mostly far behind.
+    (0..500).chain((0..500).step_by(2)).for_each(append);
+    engine.seal().unwrap();
+    let all = Limits::entries(10_000).bytes(1 << 30);
+    for view in [View::Latest, View::Every] {
+        let page = engine.changes("d", &Cursor::START, all.view(view)).unwrap();
+        assert!(!page.more && page.entries.len() >= 500);
+        for (limit, disturbed) in [(1, false), (7, false), (100, false), (7, true)] {
+            let (mut cursor, mut read) = (Cursor::START, Vec::new());
+            for n in 0.. {
+                let next = engine.changes("d", &cursor, Limits::entries(limit).view(view)).unwrap();
+                read.extend(next.entries.iter().map(|entry| entry.to_entry()).filter(|e| e.key <= page.head));
+                if !next.more {
+                    break;
+                }
+                cursor = next.next;
+                if disturbed && n % 5 == 0 {
+                    append(n);
+                    engine.seal().unwrap();
+                }
+            }
+            let alike = page.entries.iter().eq(read.iter().map(Entry::borrowed));
+            assert!(alike, "{view:?} by {limit}, disturbed: {disturbed}, {} entries", read.len());
+        }
+    }
+}
+
 #[test]
 fn a_small_dataset_reads_alike_walked_over_and_remembered() {
     let dir = tempfile::tempdir().unwrap();
@@ -142,7 +180,7 @@ fn a_small_dataset_reads_alike_walked_over_and_remembered() {
     let core = engine.core().unwrap();
     let store = core.store();
     let is_walked = |pin: &Pin<'_>, dataset: &Dataset| {
-        let found: Vec<bool> = pin.chunks(dataset, 0).map(|chunk| chunk.unwrap().0.is_none()).collect();
+        let found: Vec<bool> = pin.chunks(dataset, 0, Reading::Here).map(|chunk| chunk.unwrap().0.is_none()).collect();
         assert_eq!(found.len(), 6);
         found.into_iter().all(|walked| walked)
     };

@@ -22,6 +22,7 @@ mod record;
 mod rows;
 mod shares;
 mod snapshot;
+mod stretches;
 mod tuning;
 mod write;
 
@@ -42,6 +43,7 @@ pub use recent::{Sealed, SealedChunk, SealedChunks};
 pub use record::{Applied, ConsumerRecord, DatasetRecord, IdempotencyRecord, Version};
 pub use rows::Rows;
 pub use snapshot::Snapshot;
+pub use stretches::Stretch;
 pub use write::Changes;
 
 use crate::chunk::Chunk;
@@ -126,6 +128,22 @@ impl Store {
     /// Remembers what a snapshot of this count has of a dataset, as long as nothing changes it.
     pub fn remember(&self, count: u64, id: u64, sealed: &Arc<Sealed>) {
         self.recent.insert(count, id, sealed);
+    }
+
+    /// What is remembered of some of a dataset's chunks, from that on which holds the smallest key >= `key`. It is as of a
+    /// count as in [`Store::recent`].
+    pub fn stretch(&self, id: u64, key: u64) -> Option<Arc<Stretch>> {
+        self.recent.stretch(id, key)
+    }
+
+    /// How many of a dataset's chunks are to be read and remembered together from `key` on.
+    pub fn stretch_chunks(&self, id: u64, key: u64) -> usize {
+        self.recent.stretch_chunks(id, key)
+    }
+
+    /// Remembers what a snapshot of this count has of a dataset's chunks, as long as nothing changes them.
+    pub fn remember_stretch(&self, count: u64, id: u64, stretch: &Arc<Stretch>) {
+        self.recent.insert_stretch(count, id, stretch);
     }
 
     /// The chunk with this last key, if it was read lately.

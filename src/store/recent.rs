@@ -14,6 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::record::DatasetRecord;
+use super::stretches::{Stretch, Stretches};
 use crate::chunk::ChunkMeta;
 use crate::planted::{Bug, planted};
 
@@ -40,6 +41,20 @@ pub struct SealedChunks {
 }
 
 impl SealedChunks {
+    pub(super) fn new(chunks: Box<[SealedChunk]>) -> SealedChunks {
+        SealedChunks { lasts: chunks.iter().map(|chunk| chunk.meta.last).collect(), chunks }
+    }
+
+    /// The last key of the last one.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.lasts.last().copied()
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let marks: usize = self.chunks.iter().filter_map(SealedChunk::marks).map(size_of_val).sum();
+        size_of_val(&*self.lasts) + size_of_val(&*self.chunks) + marks
+    }
+
     /// Those that hold a key >= `key`.
     pub fn from(&self, key: u64) -> &[SealedChunk] {
         &self.chunks[self.lasts.partition_point(|last| *last < key)..]
@@ -56,6 +71,10 @@ pub struct SealedChunk {
 }
 
 impl SealedChunk {
+    pub(super) fn with_marks(meta: ChunkMeta, marks: Vec<(u64, u64)>) -> SealedChunk {
+        SealedChunk { meta, marks: OnceLock::from(marks.into_boxed_slice()) }
+    }
+
     /// The keys of its superseded entries with their successors, if they were read.
     pub fn marks(&self) -> Option<&[(u64, u64)]> {
         self.marks.get().map(|marks| &**marks)
@@ -93,8 +112,7 @@ impl Sealed {
                     false => Vec::new(),
                 };
                 let few = most <= MAX_CHUNKS && some.len() <= most;
-                let lasts = some.iter().map(|chunk| chunk.meta.last).collect();
-                self.chunks.get_or_init(|| few.then(|| SealedChunks { lasts, chunks: some.into() }))
+                self.chunks.get_or_init(|| few.then(|| SealedChunks::new(some.into())))
             }
         };
         Ok(known.as_ref())
@@ -132,6 +150,7 @@ impl quick_cache::Weighter<u64, Arc<Sealed>> for ByMemory {
 pub(super) struct Recent {
     count: AtomicU64,
     datasets: Cache<u64, Arc<Sealed>, ByMemory, RandomState>,
+    stretches: Stretches,
     /// Held while the count changes, and while something is put in.
     gate: Mutex<()>,
     /// Held while a batch is written.
@@ -140,6 +159,8 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn new(bytes: usize) -> Recent {
+        let for_stretches = bytes / 4;
+        let bytes = bytes - for_stretches;
         let datasets = Cache::with(
             (bytes / (2 * ROW_BYTES)).max(16),
             bytes as u64,
@@ -147,7 +168,8 @@ impl Recent {
             RandomState::default(),
             DefaultLifecycle::default(),
         );
-        Recent { count: AtomicU64::new(0), datasets, gate: Mutex::new(()), writing: Mutex::new(()) }
+        let stretches = Stretches::new(for_stretches);
+        Recent { count: AtomicU64::new(0), datasets, stretches, gate: Mutex::new(()), writing: Mutex::new(()) }
     }
 
     /// The count of changes; none while one is made.
@@ -158,6 +180,24 @@ impl Recent {
     /// What is known of a dataset. It is as of a count that is the same before and after this.
     pub(super) fn get(&self, id: u64) -> Option<Arc<Sealed>> {
         self.datasets.get(&id)
+    }
+
+    /// The same of some of its chunks, from that on which holds the smallest key >= `key`.
+    pub(super) fn stretch(&self, id: u64, key: u64) -> Option<Arc<Stretch>> {
+        self.stretches.get(id, key)
+    }
+
+    /// How many of its chunks are to be read and remembered together from `key` on.
+    pub(super) fn stretch_chunks(&self, id: u64, key: u64) -> usize {
+        self.stretches.chunks_from(id, key)
+    }
+
+    /// Remembers what was read at `count`, if nothing has changed since.
+    pub(super) fn insert_stretch(&self, count: u64, id: u64, stretch: &Arc<Stretch>) {
+        let _gate = self.gate.lock();
+        if self.count.load(Ordering::SeqCst) == count {
+            self.stretches.insert(id, stretch);
+        }
     }
 
     /// Remembers what was read at `count`, if nothing has changed since.
@@ -178,6 +218,9 @@ impl Recent {
         // Nothing is put in any more, so this need not be waited for.
         if !planted(Bug::RecentKept) {
             ids.iter().for_each(|id| drop(self.datasets.remove(id)));
+        }
+        if !planted(Bug::StretchKept) {
+            self.stretches.forget(ids);
         }
         Changing { recent: self, _writing: writing }
     }

@@ -54,6 +54,7 @@ planted! {
     NewestDropped => seals::compaction_keeps_what_lives,
     IndexNotVerified => seals::a_verification_misses_no_mark,
     RecentKept => seals::a_page_has_what_was_sealed_since_the_last_one,
+    StretchKept => seals::a_window_goes_on_over_what_was_compacted,
     BoundIgnored => reads::a_window_ends_at_its_bound,
     CursorUnchecked => reads::a_cursor_with_a_wrong_bit_is_refused,
     ChunkUnchecked => reads::a_chunk_with_a_wrong_bit_is_refused,

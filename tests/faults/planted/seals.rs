@@ -2,7 +2,7 @@ use std::path::Path;
 
 use tidelog::testing::sim::SimDisk;
 use tidelog::testing::{Bug, with};
-use tidelog::{Batch, Cursor, Engine, Op, Retention, StaleReason, View, verify};
+use tidelog::{Batch, Cursor, Engine, Limits, Op, Retention, StaleReason, View, verify};
 
 use super::lab::*;
 
@@ -46,6 +46,28 @@ pub fn a_page_has_what_was_sealed_since_the_last_one() {
             assert_eq!(page.entries.len(), entries, "{:?}", page.entries);
         }
     }
+}
+
+pub fn a_window_goes_on_over_what_was_compacted() {
+    let disk = SimDisk::new();
+    let mut retention = Retention::unlimited();
+    retention.history.entries = Some(0);
+    let engine = Engine::open(STORE, options(&disk).retention(retention)).expect("it opens");
+    let one = |cursor: &Cursor| engine.changes("d", cursor, Limits::entries(1)).expect("a page").next;
+    // A chunk each.
+    let payload = "x".repeat(2_000);
+    (0..8).for_each(|n| _ = put(&engine, &format!("e{n}"), &payload));
+    engine.seal().expect("a seal");
+    let mut cursor = one(&Cursor::START);
+    put(&engine, "later", "x");
+    engine.seal().expect("a seal");
+    cursor = one(&cursor);
+    delete(&engine, "e5");
+    assert!(engine.compact(None).expect("a compaction").superseded_dropped > 0);
+    let rest = page(&engine, &cursor, View::Latest).expect("a page");
+    let live = ["e2", "e3", "e4", "e6", "e7", "later"];
+    let told: Vec<&[u8]> = rest.entries.iter().filter(|e| e.op != Op::Delete).map(|e| e.entity).collect();
+    assert_eq!(told, live.map(str::as_bytes));
 }
 
 pub fn a_client_is_told_of_every_delete() {

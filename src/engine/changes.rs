@@ -161,11 +161,8 @@ impl Reader<'_, '_> {
         }
         let id = self.dataset.id;
         let latest = self.rules.view == View::Latest;
-        let reading = if self.window.position > self.window.start { Reading::On } else { Reading::Here };
-        let mut marks = match latest {
-            true => Some(self.pin.marks(self.dataset, self.window.position, reading)),
-            false => None,
-        };
+        let reading = Reading::of(self.window.position > self.window.start, latest);
+        let mut marks = latest.then(|| self.pin.marks(self.dataset, self.window.position, reading));
         // What comes into a tail from now on is above the bound.
         let tails: Vec<&Arc<Tail>> = match latest && self.dataset.is_due_in_tails(0) {
             true => self.pin.tails.oldest_first().filter(|tail| tail.read().datasets.contains_key(&id)).collect(),
@@ -188,6 +185,9 @@ impl Reader<'_, '_> {
                 if !self.take_sealed(&chunk, at, successor, &tails, &mut block)? {
                     return Ok(false);
                 }
+            }
+            if chunk.last_key() >= upto {
+                break;
             }
         }
         Ok(true)

@@ -27,6 +27,7 @@ mod watch;
 mod write_calls;
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -124,7 +125,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::Poisoned`] if an earlier write or sync had failed; [`Error::Io`] or [`Error::NoSpace`] if the last sync
-    /// fails. The store is closed all the same.
+    /// fails. The store is closed all the same. [`Error::Invalid`] if it is called within a waker, on a thread of the
+    /// engine's, for which it would wait: the store is open still.
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -143,7 +145,16 @@ impl fmt::Debug for Engine {
 }
 
 impl Handle {
+    /// Whether this is a thread of the engine's, in a waker: to wait for it would be to wait for itself.
+    fn is_own_thread(&self) -> bool {
+        let this = std::thread::current().id();
+        self.threads.lock().iter().any(|thread| thread.thread().id() == this)
+    }
+
     fn close(&self) -> Result<()> {
+        if self.is_own_thread() {
+            return Err(Error::invalid("a waker may not close the store: close it on another thread"));
+        }
         let Some(core) = self.core.write().take() else { return Ok(()) };
         let began = Instant::now();
         core.closed.store(true, Ordering::Release);
@@ -179,6 +190,19 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.is_own_thread() {
+            // What a waker woke, or dropped, had the last clone.
+            let handle = ManuallyDrop::new(Handle {
+                dir: std::mem::take(&mut self.dir),
+                core: RwLock::new(self.core.get_mut().take()),
+                threads: Mutex::new(std::mem::take(self.threads.get_mut())),
+                lock: Mutex::new(self.lock.get_mut().take()),
+                last: Mutex::default(),
+            });
+            // Without a thread the store stays open, and locked, until the process ends.
+            let _ = std::thread::Builder::new().spawn(|| drop(ManuallyDrop::into_inner(handle)));
+            return;
+        }
         if let Err(error) = self.close() {
             tracing::warn!(%error, "closing the store failed");
         }

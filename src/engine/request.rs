@@ -1,5 +1,6 @@
 //! One commit on its way: what is to be written, and where its outcome is waited for.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -117,23 +118,39 @@ impl Request {
         if slot.taken {
             return Poll::Ready(Err(Error::invalid("a receipt was polled after its outcome was taken")));
         }
-        slot.waker = Some(cx.waker().clone());
+        let before = slot.waker.replace(cx.waker().clone());
+        // To drop it is the caller's code, too.
+        drop(slot);
+        drop(before);
         Poll::Pending
     }
 }
 
 /// Who is to be woken when this is dropped. A waker is the caller's code, which may commit on this very thread: it is not
-/// called under a lock, nor by a thread that leads or has the turn to sync.
+/// called under a lock, nor by a thread that leads, has the turn to sync, or owes someone else an answer.
 #[derive(Default)]
 pub struct Wakes(Vec<Waker>);
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        for waker in self.0.drain(..) {
-            // Others wait behind it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
+        self.0.drain(..).for_each(wake);
     }
+}
+
+thread_local! {
+    static IS_WAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls a waker. It is the caller's code, and others wait behind it.
+pub fn wake(waker: Waker) {
+    let before = IS_WAKING.replace(true);
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    IS_WAKING.set(before);
+}
+
+/// Whether a waker is under way on this thread.
+pub fn is_waking() -> bool {
+    IS_WAKING.get()
 }
 
 /// A request that was taken out of the queue. Whatever becomes of the thread that took it, it is answered.
@@ -156,14 +173,21 @@ impl Deref for Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         if !self.0.is_answered() {
-            let cause = "the thread that was writing it panicked".into();
-            self.0.answer(Err(Error::OutcomeUnknown { cause }), &mut Wakes::default());
+            let (cause, mut wakes) = ("the thread that was writing it panicked".into(), Wakes::default());
+            self.0.answer(Err(Error::OutcomeUnknown { cause }), &mut wakes);
+            // This thread holds locks still.
+            if !wakes.0.is_empty() {
+                let _ = std::thread::Builder::new().spawn(|| drop(wakes));
+            }
         }
     }
 }
 
 /// A commit under way, from [`Engine::submit`](crate::Engine::submit). It can be waited for or awaited, under any
 /// runtime; dropping it does not cancel the commit.
+///
+/// A waker is called by a thread of the engine, or by one that commits, and others wait behind it: it is to be quick, as
+/// those of all runtimes are. It may call the engine, but neither close it nor wait for another waker or thread.
 pub struct Receipt {
     /// Weak, so that a receipt nobody waits for does not keep a closed store open.
     core: Weak<Core>,

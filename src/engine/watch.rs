@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::BuildHasher;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+use super::request::wake;
 use crate::error::{Error, Result};
 
 const SHARDS: usize = 64;
@@ -50,8 +50,7 @@ impl Signal {
         drop(state);
         self.changed.notify_all();
         if let Some(waker) = waker {
-            // A waker is the caller's code, and others wait behind it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            wake(waker);
         }
     }
 }
@@ -149,7 +148,10 @@ impl Future for Watch {
         if state.fired {
             return Poll::Ready(());
         }
-        state.waker = Some(cx.waker().clone());
+        let before = state.waker.replace(cx.waker().clone());
+        // To drop it is the caller's code, too.
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 }

@@ -132,8 +132,8 @@ impl Store {
 
     /// What is remembered of some of a dataset's chunks, from that on which holds the smallest key >= `key`. It is as of a
     /// count as in [`Store::recent`].
-    pub fn stretch(&self, id: u64, key: u64) -> Option<Arc<Stretch>> {
-        self.recent.stretch(id, key)
+    pub fn stretch(&self, id: u64, key: u64, with_marks: bool) -> Option<Arc<Stretch>> {
+        self.recent.stretch(id, key, with_marks)
     }
 
     /// How many of a dataset's chunks are to be read and remembered together from `key` on.

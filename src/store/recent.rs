@@ -32,7 +32,7 @@ pub struct Sealed {
     chunks: OnceLock<Option<SealedChunks>>,
 }
 
-/// What is known of all chunks of a dataset, in key order.
+/// What is known of chunks of a dataset that lie side by side, in key order: of all, or of a stretch.
 #[derive(Debug, Default)]
 pub struct SealedChunks {
     /// Their last keys, side by side: whoever looks for one fetches little memory.
@@ -71,8 +71,8 @@ pub struct SealedChunk {
 }
 
 impl SealedChunk {
-    pub(super) fn with_marks(meta: ChunkMeta, marks: Vec<(u64, u64)>) -> SealedChunk {
-        SealedChunk { meta, marks: OnceLock::from(marks.into_boxed_slice()) }
+    pub(super) fn new(meta: ChunkMeta, marks: Option<Vec<(u64, u64)>>) -> SealedChunk {
+        SealedChunk { meta, marks: marks.map_or_else(OnceLock::new, |marks| OnceLock::from(marks.into_boxed_slice())) }
     }
 
     /// The keys of its superseded entries with their successors, if they were read.
@@ -106,7 +106,7 @@ impl Sealed {
             Some(known) => known,
             None => {
                 let most = self.chunks_at_most();
-                let chunk = |meta: Result<ChunkMeta, E>| Ok(SealedChunk { meta: meta?, marks: OnceLock::new() });
+                let chunk = |meta: Result<ChunkMeta, E>| Ok(SealedChunk::new(meta?, None));
                 let some: Vec<SealedChunk> = match most <= MAX_CHUNKS {
                     true => read().take(most + 1).map(chunk).collect::<Result<_, E>>()?,
                     false => Vec::new(),
@@ -146,7 +146,7 @@ impl quick_cache::Weighter<u64, Arc<Sealed>> for ByMemory {
     }
 }
 
-/// One bounded cache of datasets, by id.
+/// Datasets by id, and stretches of chunks, both bounded.
 pub(super) struct Recent {
     count: AtomicU64,
     datasets: Cache<u64, Arc<Sealed>, ByMemory, RandomState>,
@@ -183,8 +183,8 @@ impl Recent {
     }
 
     /// The same of some of its chunks, from that on which holds the smallest key >= `key`.
-    pub(super) fn stretch(&self, id: u64, key: u64) -> Option<Arc<Stretch>> {
-        self.stretches.get(id, key)
+    pub(super) fn stretch(&self, id: u64, key: u64, with_marks: bool) -> Option<Arc<Stretch>> {
+        self.stretches.get(id, key, with_marks)
     }
 
     /// How many of its chunks are to be read and remembered together from `key` on.

@@ -2,29 +2,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::sync::mpsc::{Receiver, channel};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use tidelog::{
-    Batch, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Metrics, Options, Receipt, Result,
-    Retention, View,
+    Batch, Commit, Cursor, Durability, Engine, Error, Expect, Keep, Limits, Metrics, Options, Result, Retention, View,
 };
 
-use crate::support::{FULL, HOLD, Hooks, PATIENCE, Step, batch, entries_cap, outcome, put, small, store, submit};
+use crate::support::{HOLD, PATIENCE, Step, answered, batch, entries_cap, hooked, outcome, put, small, store, submit};
 
 /// As many commits are written while a sync runs; fewer wait for its end.
 const GATHERED: u64 = 16;
-
-/// A store with one entity, so that its dataset and its log are there.
-fn hooked(options: Options) -> (TempDir, Engine, Hooks) {
-    let hooks = Hooks::default();
-    let (dir, engine) = store(options.vfs(Arc::new(hooks.clone())));
-    put(&engine, "d", "there", "x");
-    (dir, engine, hooks)
-}
 
 /// Commits on a thread of its own, which sees to the sync too. Nothing is sent if that thread panics.
 fn append(engine: &Engine, batch: Batch, durability: Durability) -> Receiver<Result<Commit>> {
@@ -36,11 +25,6 @@ fn append(engine: &Engine, batch: Batch, durability: Durability) -> Receiver<Res
         sender.send(outcome)
     });
     receiver
-}
-
-/// What was sent, if it ever is.
-fn answered<T>(receiver: &Receiver<T>) -> T {
-    receiver.recv_timeout(PATIENCE / 4).expect("a commit is answered")
 }
 
 /// Waits for a state that is to come.
@@ -153,80 +137,6 @@ fn a_buffered_commit_is_synced_in_time_though_the_next_one_waits_for_room() {
     until(&engine, "what was acknowledged becomes visible", |_| engine.visible() >= buffered.last);
     drop(flush);
     outcome(waits).expect("there is room after a seal");
-}
-
-/// A waker that commits on the thread that wakes it, and gives the engine back with what became of it.
-struct Commits {
-    engine: Mutex<Option<Engine>>,
-    done: Sender<(Engine, Result<Commit>)>,
-}
-
-impl Wake for Commits {
-    fn wake(self: Arc<Self>) {
-        let engine = self.engine.lock().expect("no panic under the lock").take();
-        let engine = engine.expect("it is woken once");
-        let outcome = engine.append(batch("d", "by-the-waker", "x"));
-        let _ = self.done.send((engine, outcome));
-    }
-}
-
-/// Lets a commit be woken for by a [`Commits`].
-fn commit_when_woken(engine: &Engine, receipt: &mut Receipt) -> Receiver<(Engine, Result<Commit>)> {
-    let (done, receiver) = channel();
-    let waker = Waker::from(Arc::new(Commits { engine: Mutex::new(Some(engine.clone())), done }));
-    assert!(Pin::new(receipt).poll(&mut Context::from_waker(&waker)).is_pending());
-    receiver
-}
-
-#[test]
-fn who_is_woken_by_a_refusal_may_commit_at_once() {
-    let (_dir, engine, hooks) = hooked(small());
-    // The refusal has a waker before anyone can lead for it.
-    let written = submit(&engine, batch("d", "a", HOLD));
-    hooks.await_held();
-    let mut absent = batch("d", "there", "y");
-    absent.expect(Expect::Absent);
-    let mut refused = submit(&engine, absent);
-    let woken = commit_when_woken(&engine, &mut refused);
-    hooks.release();
-    let (_engine, committed) = answered(&woken);
-    committed.expect("the waker's commit");
-    outcome(written).expect("a commit");
-    let refused = outcome(refused);
-    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
-    put(&engine, "d", "later", "x");
-}
-
-#[test]
-fn who_is_woken_before_the_sync_may_commit_at_once() {
-    // Alone, and with one that its leader has to sync.
-    for beside in [None, Some(batch("d", "beside", "x"))] {
-        let (_dir, engine, hooks) = hooked(small());
-        let written = submit(&engine, batch("d", "a", HOLD));
-        hooks.await_held();
-        let mut buffered = engine.submit(batch("d", "b", "x"), Durability::Buffered).expect("room in the queue");
-        let beside = beside.map(|batch| submit(&engine, batch));
-        let woken = commit_when_woken(&engine, &mut buffered);
-        hooks.release();
-        let (_engine, committed) = answered(&woken);
-        committed.expect("the waker's commit");
-        [written, buffered].into_iter().chain(beside).for_each(|receipt| _ = outcome(receipt).expect("a commit"));
-    }
-}
-
-#[test]
-fn who_is_woken_because_the_disk_is_full_may_commit_at_once() {
-    let (_dir, engine, hooks) = hooked(small());
-    let written = submit(&engine, batch("d", "a", HOLD));
-    hooks.await_held();
-    let mut full = submit(&engine, batch("d", "b", FULL));
-    let woken = commit_when_woken(&engine, &mut full);
-    hooks.release();
-    let (_engine, committed) = answered(&woken);
-    committed.expect("there is room by then");
-    outcome(written).expect("a commit");
-    let full = outcome(full);
-    assert!(matches!(full, Err(Error::NoSpace { .. })), "{full:?}");
 }
 
 #[test]

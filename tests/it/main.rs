@@ -49,6 +49,7 @@ mod timestamp_keys;
 mod upkeep_fails;
 mod verify;
 mod views;
+mod wakers;
 mod watch;
 mod window_keep;
 mod without_payloads;

@@ -48,7 +48,7 @@ impl Drop for Lead<'_> {
 }
 
 impl Queue {
-    /// Whether there is enough to be written without waiting for more, or someone who is answered before the sync.
+    /// Whether there is enough to be written without waiting for more, or someone who does not wait for a sync.
     pub(super) fn is_gathered(&self, core: &Core) -> bool {
         let enough = GATHERED.min(core.options.max_queued / 2);
         self.requests.len() >= enough
@@ -87,7 +87,6 @@ impl Commits {
         let something_waits = self.write_group(core, &mut wakes);
         unbroken.end();
         let turn = lead.end(something_waits);
-        drop(lead);
         if let Some(turn) = turn {
             self.sync(core, turn);
         }

@@ -162,23 +162,26 @@ impl Commits {
             if !planted(Bug::SyncFailureForgotten) {
                 core.poison(&format!("syncing the log: {error}"));
             }
-            drop(turn);
-            return fail(core, waiting, &mut Wakes::default());
+            return self.fail_and_end(core, waiting, turn);
         }
         core.metrics.syncs.fetch_add(u64::from(!is_synced), Ordering::Relaxed);
         if !planted(Bug::VisibleBeforeInTail) && !self.late.insert(core) {
-            drop(turn);
-            return fail(core, waiting, &mut Wakes::default());
+            return self.fail_and_end(core, waiting, turn);
         }
         core.publish(last_key);
         let mut written = self.written.lock();
         written.synced = target;
         let due = written.take_synced();
         drop(written);
-        // Whoever is woken may commit at once, on this very thread.
         drop(turn);
-        answer(core, waiting);
-        answer(core, due);
+        answer(core, waiting.into_iter().chain(due));
+    }
+
+    /// Answers those whose sync failed, and gives the turn back before any waker is called.
+    fn fail_and_end(&self, core: &Core, waiting: Vec<Waiting>, turn: Turn<'_>) {
+        let mut wakes = Wakes::default();
+        fail(core, waiting, &mut wakes);
+        drop(turn);
     }
 
     /// Syncs everything written so far.
@@ -193,11 +196,14 @@ impl Commits {
     }
 }
 
-fn answer(core: &Core, waiting: Vec<Waiting>) {
+/// Answers all of them before any waker is called: one may wait for another.
+fn answer(core: &Core, waiting: impl Iterator<Item = Waiting>) {
+    let (mut wakes, mut all_heads) = (Wakes::default(), Vec::new());
     for Waiting { request, answer, heads, .. } in waiting {
-        request.answer(answer, &mut Wakes::default());
-        core.wake(&heads);
+        request.answer(answer, &mut wakes);
+        all_heads.extend(heads);
     }
+    core.wake(&all_heads);
 }
 
 /// Answers those who wait for a sync that will not come.

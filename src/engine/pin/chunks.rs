@@ -36,16 +36,16 @@ impl<'a> Pin<'a> {
 
     /// A dataset's chunks from that on which holds the smallest key >= `key`, as far as a stretch reaches:
     /// remembered, or read now. None if there is no such chunk, or a row that cannot be read may be one.
-    fn stretch(&self, dataset: &Dataset, key: u64) -> Option<Arc<Stretch>> {
+    fn stretch(&self, dataset: &Dataset, key: u64, with_marks: bool) -> Option<Arc<Stretch>> {
         let id = dataset.id;
-        if let Some(known) = self.recall(|store| store.stretch(id, key)) {
+        if let Some(known) = self.recall(|store| store.stretch(id, key, with_marks)) {
             return Some(known);
         }
         let taken = self.taken();
         // What is of another moment is not remembered, nor is what a later read may not trust.
         let count = taken.count.filter(|_| self.trusting && !self.is_torn())?;
         let Taken { snapshot, .. } = taken;
-        let marks = |first, last| snapshot.marks_of(id, first, last);
+        let marks = with_marks.then_some(|first, last| snapshot.marks_of(id, first, last));
         let most = self.store.stretch_chunks(id, key);
         let stretch = Stretch::read(key, most, snapshot.metas(id, key), marks).ok().flatten().map(Arc::new)?;
         self.store.remember_stretch(count, id, &stretch);
@@ -56,7 +56,10 @@ impl<'a> Pin<'a> {
     fn metas<'s>(&'s self, dataset: &'s Dataset, from: u64, reading: Reading) -> Metas<'s, 'a> {
         match self.remembered_chunks(dataset) {
             Some(known) => Metas::Known(known.from(from).iter()),
-            None if reading == Reading::On => Metas::Stretches { pin: self, dataset, stretch: None, from },
+            None if reading.is_on() => {
+                let with_marks = reading == Reading::OnWithMarks;
+                Metas::Stretches { pin: self, dataset, with_marks, stretch: None, from }
+            }
             None => Metas::Rows(self.snapshot().metas(dataset.id, from)),
         }
     }
@@ -103,7 +106,7 @@ impl<'a> Pin<'a> {
     pub fn marks<'s>(&'s self, dataset: &'s Dataset, position: u64, reading: Reading) -> Marks<'s, 'a> {
         match self.remembered_chunks(dataset) {
             Some(known) => Marks::new(Source::Known { pin: self, id: dataset.id, position, known, of: &[] }),
-            None if reading == Reading::On => {
+            None if reading.is_on() && !is_walked(dataset) => {
                 Marks::new(Source::Stretches { pin: self, dataset, position, stretch: None, last: 0, at: 0 })
             }
             None => Marks::new(Source::Rows(self.snapshot().marks(dataset.id, position).peekable())),
@@ -117,6 +120,22 @@ pub enum Reading {
     Here,
     /// In the middle of a window, which is read to its end.
     On,
+    /// The same, and marks are asked for.
+    OnWithMarks,
+}
+
+impl Reading {
+    pub fn of(goes_on: bool, with_marks: bool) -> Reading {
+        match (goes_on, with_marks) {
+            (false, _) => Reading::Here,
+            (true, false) => Reading::On,
+            (true, true) => Reading::OnWithMarks,
+        }
+    }
+
+    fn is_on(self) -> bool {
+        self != Reading::Here
+    }
 }
 
 /// Whether a dataset is small and read for the first time in a while.
@@ -151,6 +170,7 @@ pub enum Metas<'s, 'a> {
     Stretches {
         pin: &'s Pin<'a>,
         dataset: &'s Dataset,
+        with_marks: bool,
         stretch: Option<Arc<Stretch>>,
         from: u64,
     },
@@ -163,10 +183,10 @@ impl Iterator for Metas<'_, '_> {
     fn next(&mut self) -> Option<Result<ChunkMeta>> {
         match self {
             Metas::Known(known) => known.next().map(|chunk| Ok(chunk.meta)),
-            Metas::Stretches { pin, dataset, stretch, from } => {
+            Metas::Stretches { pin, dataset, with_marks, stretch, from } => {
                 let known = |stretch: &Option<Arc<Stretch>>| Some(stretch.as_ref()?.from(*from).first()?.meta);
                 let next = known(stretch).or_else(|| {
-                    *stretch = pin.stretch(dataset, *from);
+                    *stretch = pin.stretch(dataset, *from, *with_marks);
                     known(stretch)
                 });
                 match next {
@@ -238,11 +258,16 @@ impl<'s, 'a> Marks<'s, 'a> {
             Source::Stretches { pin, dataset, position, stretch, last, at } => {
                 self.none_below = 0;
                 (*last, *at) = (entered.last_key(), 0);
-                if marks_in(stretch, *last).is_some() {
+                let is_there = |stretch: &Option<Arc<Stretch>>| {
+                    stretch.as_ref().and_then(|stretch| stretch.from(*last).first()).is_some_and(|chunk| {
+                        (chunk.meta.first, chunk.meta.last) == (entered.first_key(), *last) && chunk.marks().is_some()
+                    })
+                };
+                if is_there(stretch) {
                     return;
                 }
-                *stretch = pin.stretch(dataset, *last);
-                if marks_in(stretch, *last).is_none() {
+                *stretch = pin.stretch(dataset, *last, true);
+                if !is_there(stretch) {
                     self.source = Source::Rows(pin.snapshot().marks(dataset.id, *position).peekable());
                 }
             }
@@ -263,7 +288,7 @@ impl<'s, 'a> Marks<'s, 'a> {
                 of.first().copied()
             }
             Source::Stretches { stretch, last, at, .. } => {
-                let marks = &marks_in(stretch, *last).unwrap_or_default()[*at..];
+                let marks = &marks_in(stretch, *last)[*at..];
                 let before = marks.iter().take_while(|(old, _)| *old < key).count();
                 *at += before;
                 marks.get(before).copied()
@@ -282,8 +307,8 @@ impl<'s, 'a> Marks<'s, 'a> {
     }
 }
 
-/// The marks of the chunk that ends at `last`, if it is in this stretch.
-fn marks_in(stretch: &Option<Arc<Stretch>>, last: u64) -> Option<&[(u64, u64)]> {
-    let chunk = stretch.as_ref()?.from(last).first()?;
-    chunk.marks().filter(|_| chunk.meta.last == last)
+/// The marks of the chunk that ends at `last`, which is in this stretch.
+fn marks_in(stretch: &Option<Arc<Stretch>>, last: u64) -> &[(u64, u64)] {
+    let chunk = stretch.as_ref().and_then(|stretch| stretch.from(last).first());
+    chunk.and_then(SealedChunk::marks).unwrap_or_default()
 }

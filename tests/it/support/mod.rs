@@ -9,7 +9,8 @@ mod replica;
 mod rng;
 
 use std::path::Path;
-use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,6 +58,19 @@ pub fn store(options: Options) -> (TempDir, Engine) {
     let dir = temp();
     let engine = Engine::open(dir.path().join("store"), options).expect("a new store opens");
     (dir, engine)
+}
+
+/// A store with one entity, so that its dataset and its log are there.
+pub fn hooked(options: Options) -> (TempDir, Engine, Hooks) {
+    let hooks = Hooks::default();
+    let (dir, engine) = store(options.vfs(Arc::new(hooks.clone())));
+    put(&engine, "d", "there", "x");
+    (dir, engine, hooks)
+}
+
+/// What was sent, if it ever is.
+pub fn answered<T>(receiver: &Receiver<T>) -> T {
+    receiver.recv_timeout(PATIENCE / 4).expect("a commit is answered")
 }
 
 /// At most this many, nothing else.

@@ -1,4 +1,5 @@
-//! Reading deltas: pages of 50 from the tail and from sealed chunks, both views; a full read; many datasets at once.
+//! Reading deltas: pages of 50 from the tail and from sealed chunks, both views; a full read; reading on through a large
+//! dataset; many datasets at once.
 
 mod common;
 
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use common::{Rng, fill, store};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidelog::{Cursor, Engine, Limits, Options, SyncKey, View};
+use tidelog::{Batch, Cursor, Durability, Engine, Limits, Options, SyncKey, View};
 
 const ENTRIES: u64 = 1_000_000;
 
@@ -76,5 +77,30 @@ fn tail(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, pages, tail);
+/// The next page of a read that goes through a dataset of 300,000 entities, and then begins anew.
+fn large(c: &mut Criterion) {
+    let (_dir, engine) = store(Options::default().memory(512 << 20).background_compaction(false));
+    let mut rng = Rng(1);
+    for n in 0..3_000 {
+        let mut batch = Batch::new();
+        (0..100).for_each(|entity| _ = batch.create("large", format!("entity-{:06}", n * 100 + entity), rng.payload()));
+        engine.append_with(batch, Durability::Buffered).expect("a commit");
+    }
+    engine.seal().expect("a seal");
+    let mut group = c.benchmark_group("changes");
+    group.sample_size(30).measurement_time(Duration::from_secs(8));
+    for (name, view) in [("the next 50 of a large dataset, every", View::Every), ("the same, latest", View::Latest)] {
+        let mut cursor = Cursor::START;
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let page = engine.changes("large", &cursor, Limits::entries(50).view(view)).expect("a page");
+                cursor = if page.more { page.next } else { Cursor::START };
+                page.entries.len()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, pages, tail, large);
 criterion_main!(benches);

@@ -23,7 +23,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::core::{Core, NoRoom};
 use super::prepare::{Outcome, prepare};
-use super::request::{Owed, Request, Wakes, Woken, Work, is_waking};
+use super::request::{Owed, Request, Wakes, Woken, Work};
 use super::tails::MAX_FROZEN;
 use crate::error::{Error, Result};
 use crate::limits::MAX_KEY;
@@ -118,8 +118,7 @@ impl Commits {
     /// Waits for a commit, leading if it is this thread's turn.
     pub fn wait(&self, core: &Core, request: &Arc<Request>) -> Result<Commit> {
         let mut queue = self.queue.lock();
-        // Within a waker this may be the background thread, which cannot hear that it is called.
-        let mut lead = !queue.requests.is_empty() && (!queue.leading || (is_waking() && self.take_call()));
+        let mut lead = !queue.leading && !queue.requests.is_empty();
         queue.leading |= lead;
         drop(queue);
         loop {

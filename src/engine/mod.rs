@@ -41,6 +41,7 @@ pub use request::Receipt;
 pub use watch::Watch;
 
 use self::core::Core;
+use self::request::is_waking;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::planted::Planted;
@@ -125,8 +126,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::Poisoned`] if an earlier write or sync had failed; [`Error::Io`] or [`Error::NoSpace`] if the last sync
-    /// fails. The store is closed all the same. [`Error::Invalid`] if it is called within a waker, on a thread of the
-    /// engine's, for which it would wait: the store is open still.
+    /// fails. The store is closed all the same. [`Error::Invalid`] if a waker calls it, which may not wait: the store is
+    /// open still.
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -145,15 +146,10 @@ impl fmt::Debug for Engine {
 }
 
 impl Handle {
-    /// Whether this is a thread of the engine's, in a waker: to wait for it would be to wait for itself.
-    fn is_own_thread(&self) -> bool {
-        let this = std::thread::current().id();
-        self.threads.lock().iter().any(|thread| thread.thread().id() == this)
-    }
-
     fn close(&self) -> Result<()> {
-        if self.is_own_thread() {
-            return Err(Error::invalid("a waker may not close the store: close it on another thread"));
+        if is_waking() {
+            // It would wait for this very thread.
+            return Err(Error::invalid("a waker may not close a store: close it elsewhere"));
         }
         let Some(core) = self.core.write().take() else { return Ok(()) };
         let began = Instant::now();
@@ -190,7 +186,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.is_own_thread() {
+        if is_waking() {
             // What a waker woke, or dropped, had the last clone.
             let handle = ManuallyDrop::new(Handle {
                 dir: std::mem::take(&mut self.dir),

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -126,8 +127,8 @@ impl Request {
     }
 }
 
-/// Who is to be woken when this is dropped. A waker is the caller's code, which may commit on this very thread: it is not
-/// called under a lock, nor by a thread that leads, has the turn to sync, or owes someone else an answer.
+/// Who is to be woken when this is dropped. A waker is the caller's code, and may call the engine: who answers commits calls it
+/// under no lock of theirs, and neither leads then nor has the turn to sync, nor owes anyone an answer.
 #[derive(Default)]
 pub struct Wakes(Vec<Waker>);
 
@@ -175,9 +176,10 @@ impl Drop for Owed {
         if !self.0.is_answered() {
             let (cause, mut wakes) = ("the thread that was writing it panicked".into(), Wakes::default());
             self.0.answer(Err(Error::OutcomeUnknown { cause }), &mut wakes);
-            // This thread holds locks still.
+            // This thread holds locks still. Without another one no waker is called.
+            let wakes = ManuallyDrop::new(wakes);
             if !wakes.0.is_empty() {
-                let _ = std::thread::Builder::new().spawn(|| drop(wakes));
+                let _ = std::thread::Builder::new().spawn(|| drop(ManuallyDrop::into_inner(wakes)));
             }
         }
     }
@@ -186,8 +188,9 @@ impl Drop for Owed {
 /// A commit under way, from [`Engine::submit`](crate::Engine::submit). It can be waited for or awaited, under any
 /// runtime; dropping it does not cancel the commit.
 ///
-/// A waker is called by a thread of the engine, or by one that commits, and others wait behind it: it is to be quick, as
-/// those of all runtimes are. It may call the engine, but neither close it nor wait for another waker or thread.
+/// A waker is called by a thread of the engine's or by one that commits, and others wait behind it: like the wakers of all
+/// runtimes it may not block. So it may read and [submit](crate::Engine::submit), but neither wait for a commit nor seal,
+/// compact or back up, nor close the store.
 pub struct Receipt {
     /// Weak, so that a receipt nobody waits for does not keep a closed store open.
     core: Weak<Core>,

@@ -111,7 +111,9 @@ impl Watchers {
 }
 
 /// A registered watcher, from [`Engine::watch`](crate::Engine::watch). Wait for it from a thread or await it under any
-/// runtime; once it has fired it stays so. Dropping it takes it back.
+/// runtime; once it has fired it stays so. Dropping it takes it back. Its waker may not block: see [`Receipt`].
+///
+/// [`Receipt`]: crate::Receipt
 pub struct Watch {
     watchers: Arc<Watchers>,
     number: u64,

@@ -139,6 +139,10 @@ impl Stretches {
             return;
         }
         let mut kept = self.kept.lock();
+        let is_better = |one: &One| one.stretch.has_marks && !stretch.has_marks && one.stretch.from <= stretch.from;
+        if kept.places.get(&(id, last)).is_some_and(is_better) {
+            return;
+        }
         kept.remove((id, last));
         while kept.bytes + bytes > self.most_bytes {
             let Some((_, oldest)) = kept.ages.pop_first() else { break };
@@ -268,5 +272,12 @@ mod tests {
         stretches.insert(1, &Arc::new(stretch));
         assert!(stretches.get(1, 3, true).is_none() && stretches.get(1, 3, false).is_some());
         assert!(stretches.get(1, 3, false).unwrap().from(3)[0].marks().is_none());
+        // One with marks serves both, and is not lost to one without.
+        let metas = || (1..9).map(|n| Ok::<_, Error>(meta(n)));
+        let marked = Stretch::read(1, 8, metas(), Some(|_, _| Marks::default())).unwrap().unwrap();
+        stretches.insert(1, &Arc::new(marked));
+        let bare = Stretch::read(1, 8, metas(), None::<fn(u64, u64) -> Marks>).unwrap().unwrap();
+        stretches.insert(1, &Arc::new(bare));
+        assert!(stretches.get(1, 3, true).is_some() && stretches.get(1, 3, false).is_some());
     }
 }

@@ -1,4 +1,5 @@
-//! What a waker may do on the thread that calls it: commit, wait for what was committed with it, have the last engine.
+//! Wakers are called where nothing is held and nobody waits behind: those here wait for a commit, which wakers should not, and
+//! would hang if it were otherwise. And the last engine may go in one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -88,21 +89,6 @@ fn who_is_woken_because_the_disk_is_full_may_commit_at_once() {
     outcome(written).expect("a commit");
     let full = outcome(full);
     assert!(matches!(full, Err(Error::NoSpace { .. })), "{full:?}");
-}
-
-#[test]
-fn who_is_woken_by_a_thread_that_is_called_to_lead_may_commit_at_once() {
-    let (_dir, engine, hooks) = hooked(small());
-    let sync = hooks.hold(Step::Sync);
-    let mut first = submit(&engine, batch("d", "a", "x"));
-    sync.reached();
-    let woken = commit_when_woken(&engine, &mut first);
-    // The background thread syncs the first one, and is called to lead for this one.
-    let behind = submit(&engine, batch("d", "b", "x"));
-    drop(sync);
-    let (_engine, committed) = answered(&woken);
-    committed.expect("the waker's commit");
-    [first, behind].into_iter().for_each(|receipt| _ = outcome(receipt).expect("a commit"));
 }
 
 #[test]

@@ -26,11 +26,6 @@ impl Commits {
         self.wake_background.notify_one();
     }
 
-    /// Takes back a call to lead that the background thread has not heard yet: whoever does leads.
-    pub(super) fn take_call(&self) -> bool {
-        std::mem::take(&mut self.background.lock().lead)
-    }
-
     /// Puts into the tail what is late for it.
     pub(super) fn insert_in_background(&self) {
         self.background.lock().insert = true;

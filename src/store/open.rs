@@ -3,6 +3,7 @@
 //! RocksDB opens a store whose MANIFEST lost its end as the older or even the empty store that the rest describes, and
 //! then deletes the files that it does not know of. So everything is checked read-only first.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -166,6 +167,26 @@ impl Store {
             return Err(Error::damaged(&self.dir, None, what));
         }
         Ok(())
+    }
+
+    /// A file of rows that the MANIFEST does not name. A crash may leave some; opening for writing removes them.
+    pub fn unnamed_file(&self) -> Result<Option<PathBuf>> {
+        let Some(db) = self.kv.rocks() else { return Ok(None) };
+        let tables = db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
+        let named: HashSet<&str> = tables.iter().map(|table| table.name.trim_start_matches('/')).collect();
+        let blobs = blobs::files(&self.dir);
+        if blobs.len() as u64 > self.number(Family::Chunks, NUM_BLOBS) {
+            return Ok(blobs.into_iter().next().map(|(file, _)| file));
+        }
+        let listed = |error| Error::io(format!("list {}", self.dir.display()), error);
+        for entry in fs::read_dir(&self.dir).map_err(listed)? {
+            let file = entry.map_err(listed)?.path();
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(".sst") && !named.contains(name) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
     }
 
     /// Refuses what was written by a newer version or is older than the ledger.

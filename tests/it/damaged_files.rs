@@ -10,8 +10,12 @@ use crate::support::{put, small, store};
 
 /// A closed store, sealed or not.
 fn closed(sealed: bool) -> (tempfile::TempDir, PathBuf) {
+    closed_after(40, sealed)
+}
+
+fn closed_after(puts: usize, sealed: bool) -> (tempfile::TempDir, PathBuf) {
     let (dir, engine) = store(small());
-    for n in 0..40 {
+    for n in 0..puts {
         put(&engine, "d", &format!("e{}", n % 9), &format!("the payload of {n}").repeat(4));
     }
     if sealed {
@@ -78,19 +82,32 @@ fn a_torn_end_of_the_database_is_told_by_verify_and_cut_by_opening() {
 
 #[test]
 fn a_database_without_a_ledger_is_not_a_new_store() {
-    let (_dir, path) = closed(true);
-    std::fs::remove_file(path.join("ledger")).expect("damage");
-    std::fs::remove_dir_all(path.join("log")).expect("damage");
+    // Sealed once, so that the file that it began with is there; and sealed and merged.
+    for puts in [3, 40] {
+        let (_dir, path) = closed_after(puts, true);
+        std::fs::remove_file(path.join("ledger")).expect("damage");
+        std::fs::remove_dir_all(path.join("log")).expect("damage");
+        refuses_every_end_of_its_manifest(&path);
+    }
+}
+
+fn refuses_every_end_of_its_manifest(path: &Path) {
     let db = path.join("db");
     let file = manifest(&db);
     let sound = std::fs::read(&file).expect("a file");
-    for at in (8..=sound.len()).step_by(50).chain([sound.len()]) {
-        let mut bytes = sound.clone();
-        bytes[at..].fill(0);
-        std::fs::write(&file, bytes).expect("damage");
-        let before = content(&db);
-        let refused = Engine::open(&path, small()).map(|_| ());
-        assert!(matches!(&refused, Err(Error::Damaged { .. })), "zeros from {at}: {refused:?}");
-        assert!(content(&db) == before, "zeros from {at}: a refused opening changed the database");
+    // Each record is a checksum, a length, a type and so many bytes: an end between two of them cannot be seen.
+    let length = |at: usize| sound.get(at + 4..at + 6).map(|len| usize::from(u16::from_le_bytes([len[0], len[1]])));
+    let ends =
+        std::iter::successors(Some(0), |at| Some(at + 7 + length(*at)?)).filter(|at| (1..=sound.len()).contains(at));
+    for at in (8..=sound.len()).step_by(50).chain(ends) {
+        for filled in [true, false] {
+            let mut bytes = sound[..at].to_vec();
+            bytes.resize(if filled { sound.len() } else { at }, 0);
+            std::fs::write(&file, bytes).expect("damage");
+            let before = content(&db);
+            let refused = Engine::open(path, small()).map(|_| ());
+            assert!(matches!(&refused, Err(Error::Damaged { .. })), "an end at {at}, zeros: {filled}: {refused:?}");
+            assert!(content(&db) == before, "an end at {at}, zeros: {filled}: a refused opening changed the database");
+        }
     }
 }

@@ -140,7 +140,7 @@ fn create(vfs: &Arc<dyn Vfs>, dir: &Path, options: &Options) -> Result<Store> {
 /// Without a ledger there is nothing in the index store. Nothing tells how far it was, either.
 fn check_new(dir: &Path, store: &Store) -> Result<()> {
     // A MANIFEST that ends early at a whole record seems to be of a new one.
-    if store.applied()?.key > 0 || store.torn_end().is_some() || store.unnamed_file()?.is_some() {
+    if store.applied()?.key > 0 || store.torn_end().is_some() || store.has_unnamed_files()? {
         return Err(Error::damaged(dir.join("ledger"), None, "the file is missing, but the index store is not empty"));
     }
     Ok(())

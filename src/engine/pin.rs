@@ -213,10 +213,16 @@ impl<'a> Pin<'a> {
         }
         let Some(record) = self.snapshot().record(id)? else { return Ok(None) };
         let dataset = Dataset::new(id, record, in_tails);
-        if let Some(count) = self.taken().count.filter(|_| self.trusting && !self.is_torn()) {
+        if let Some(count) = self.remembering() {
             self.store.remember(count, id, &dataset.sealed);
         }
         Ok(Some(dataset))
+    }
+
+    /// The count at which what the snapshot says may be remembered, if it may be: not what is of another moment than the
+    /// rest, nor what is read since what is remembered was of no use.
+    fn remembering(&self) -> Option<u64> {
+        self.taken().count.filter(|_| self.trusting && !self.is_torn())
     }
 
     /// What the index store remembers of a dataset, if that is of this moment.

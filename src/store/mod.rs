@@ -133,12 +133,12 @@ impl Store {
     /// What is remembered of some of a dataset's chunks, from that on which holds the smallest key >= `key`. It is as of a
     /// count as in [`Store::recent`].
     pub fn stretch(&self, id: u64, key: u64, with_marks: bool) -> Option<Arc<Stretch>> {
-        self.recent.stretch(id, key, with_marks)
+        self.recent.stretches.get(id, key, with_marks)
     }
 
     /// How many of a dataset's chunks are to be read and remembered together from `key` on.
     pub fn stretch_chunks(&self, id: u64, key: u64) -> usize {
-        self.recent.stretch_chunks(id, key)
+        self.recent.stretches.chunks_from(id, key)
     }
 
     /// Remembers what a snapshot of this count has of a dataset's chunks, as long as nothing changes them.

@@ -3,7 +3,6 @@
 //! RocksDB opens a store whose MANIFEST lost its end as the older or even the empty store that the rest describes, and
 //! then deletes the files that it does not know of. So everything is checked read-only first.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -137,8 +136,7 @@ impl Store {
     /// RocksDB opens a store of many files without looking at most of them, and deletes what it does not know of.
     fn check_files(&self) -> Result<()> {
         let Some(db) = self.kv.rocks() else { return Ok(()) };
-        let tables = db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
-        for table in tables {
+        for table in self.tables(db)? {
             let file = self.dir.join(table.name.trim_start_matches('/'));
             match fs::metadata(&file) {
                 Ok(found) if found.len() == table.size as u64 => {}
@@ -169,24 +167,19 @@ impl Store {
         Ok(())
     }
 
-    /// A file of rows that the MANIFEST does not name. A crash may leave some; opening for writing removes them.
-    pub fn unnamed_file(&self) -> Result<Option<PathBuf>> {
-        let Some(db) = self.kv.rocks() else { return Ok(None) };
-        let tables = db.live_files().map_err(|error| self.refused("list the index store's files", &error))?;
-        let named: HashSet<&str> = tables.iter().map(|table| table.name.trim_start_matches('/')).collect();
-        let blobs = blobs::files(&self.dir);
-        if blobs.len() as u64 > self.number(Family::Chunks, NUM_BLOBS) {
-            return Ok(blobs.into_iter().next().map(|(file, _)| file));
-        }
-        let listed = |error| Error::io(format!("list {}", self.dir.display()), error);
-        for entry in fs::read_dir(&self.dir).map_err(listed)? {
-            let file = entry.map_err(listed)?.path();
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.ends_with(".sst") && !named.contains(name) {
-                return Ok(Some(file));
-            }
-        }
-        Ok(None)
+    /// Whether there are files of rows that the MANIFEST does not name; those that it names are there. A crash may leave some,
+    /// and opening for writing removes them.
+    pub fn has_unnamed_files(&self) -> Result<bool> {
+        let Some(db) = self.kv.rocks() else { return Ok(false) };
+        let files = fs::read_dir(&self.dir).and_then(|files| files.map(|file| Ok(file?.path())).collect());
+        let files: Vec<PathBuf> = files.map_err(|error| Error::io(format!("list {}", self.dir.display()), error))?;
+        let count =
+            |kind: &str| files.iter().filter(|file| file.extension().is_some_and(|end| end == kind)).count() as u64;
+        Ok(count("sst") > self.tables(db)?.len() as u64 || count("blob") > self.number(Family::Chunks, NUM_BLOBS))
+    }
+
+    fn tables(&self, db: &DB) -> Result<Vec<rocksdb::LiveFile>> {
+        db.live_files().map_err(|error| self.refused("list the index store's files", &error))
     }
 
     /// Refuses what was written by a newer version or is older than the ledger.

@@ -150,7 +150,8 @@ impl quick_cache::Weighter<u64, Arc<Sealed>> for ByMemory {
 pub(super) struct Recent {
     count: AtomicU64,
     datasets: Cache<u64, Arc<Sealed>, ByMemory, RandomState>,
-    stretches: Stretches,
+    /// Found as datasets are, and put in by [`Recent::insert_stretch`].
+    pub(super) stretches: Stretches,
     /// Held while the count changes, and while something is put in.
     gate: Mutex<()>,
     /// Held while a batch is written.
@@ -180,16 +181,6 @@ impl Recent {
     /// What is known of a dataset. It is as of a count that is the same before and after this.
     pub(super) fn get(&self, id: u64) -> Option<Arc<Sealed>> {
         self.datasets.get(&id)
-    }
-
-    /// The same of some of its chunks, from that on which holds the smallest key >= `key`.
-    pub(super) fn stretch(&self, id: u64, key: u64, with_marks: bool) -> Option<Arc<Stretch>> {
-        self.stretches.get(id, key, with_marks)
-    }
-
-    /// How many of its chunks are to be read and remembered together from `key` on.
-    pub(super) fn stretch_chunks(&self, id: u64, key: u64) -> usize {
-        self.stretches.chunks_from(id, key)
     }
 
     /// Remembers what was read at `count`, if nothing has changed since.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tidelog::{Commit, Durability, Engine, Error, Expect, Receipt, Result};
 
-use crate::support::{FULL, HOLD, PATIENCE, Step, answered, batch, hooked, outcome, put, small, submit};
+use crate::support::{FULL, HOLD, Hooks, PATIENCE, Step, answered, batch, hooked, outcome, put, small, submit};
 
 /// A waker that does something on the thread that calls it, once.
 struct Then<F>(Mutex<Option<F>>);
@@ -40,21 +40,26 @@ fn commit_when_woken(engine: &Engine, receipt: &mut Receipt) -> Receiver<(Engine
     })
 }
 
-#[test]
-fn who_is_woken_by_a_refusal_may_commit_at_once() {
-    let (_dir, engine, hooks) = hooked(small());
-    // The refusal has a waker before anyone can lead for it.
-    let written = submit(&engine, batch("d", "a", HOLD));
+/// What became of a commit, behind one that is held up, whose waker commits.
+fn outcome_whose_waker_commits(engine: &Engine, hooks: &Hooks, commit: impl FnOnce() -> Receipt) -> Result<Commit> {
+    // It has a waker before anyone can lead for it.
+    let written = submit(engine, batch("d", "a", HOLD));
     hooks.await_held();
-    let mut absent = batch("d", "there", "y");
-    absent.expect(Expect::Absent);
-    let mut refused = submit(&engine, absent);
-    let woken = commit_when_woken(&engine, &mut refused);
+    let mut receipt = commit();
+    let woken = commit_when_woken(engine, &mut receipt);
     hooks.release();
     let (_engine, committed) = answered(&woken);
     committed.expect("the waker's commit");
     outcome(written).expect("a commit");
-    let refused = outcome(refused);
+    outcome(receipt)
+}
+
+#[test]
+fn who_is_woken_by_a_refusal_may_commit_at_once() {
+    let (_dir, engine, hooks) = hooked(small());
+    let mut absent = batch("d", "there", "y");
+    absent.expect(Expect::Absent);
+    let refused = outcome_whose_waker_commits(&engine, &hooks, || submit(&engine, absent));
     assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
     put(&engine, "d", "later", "x");
 }
@@ -62,32 +67,23 @@ fn who_is_woken_by_a_refusal_may_commit_at_once() {
 #[test]
 fn who_is_woken_before_the_sync_may_commit_at_once() {
     // Alone, and with one that its leader has to sync.
-    for beside in [None, Some(batch("d", "beside", "x"))] {
+    for with_other in [false, true] {
         let (_dir, engine, hooks) = hooked(small());
-        let written = submit(&engine, batch("d", "a", HOLD));
-        hooks.await_held();
-        let mut buffered = engine.submit(batch("d", "b", "x"), Durability::Buffered).expect("room in the queue");
-        let beside = beside.map(|batch| submit(&engine, batch));
-        let woken = commit_when_woken(&engine, &mut buffered);
-        hooks.release();
-        let (_engine, committed) = answered(&woken);
-        committed.expect("the waker's commit");
-        [written, buffered].into_iter().chain(beside).for_each(|receipt| _ = outcome(receipt).expect("a commit"));
+        let mut beside = None;
+        let buffered = outcome_whose_waker_commits(&engine, &hooks, || {
+            let buffered = engine.submit(batch("d", "b", "x"), Durability::Buffered).expect("room in the queue");
+            beside = with_other.then(|| submit(&engine, batch("d", "beside", "x")));
+            buffered
+        });
+        buffered.expect("a commit");
+        beside.into_iter().for_each(|receipt| _ = outcome(receipt).expect("a commit"));
     }
 }
 
 #[test]
 fn who_is_woken_because_the_disk_is_full_may_commit_at_once() {
     let (_dir, engine, hooks) = hooked(small());
-    let written = submit(&engine, batch("d", "a", HOLD));
-    hooks.await_held();
-    let mut full = submit(&engine, batch("d", "b", FULL));
-    let woken = commit_when_woken(&engine, &mut full);
-    hooks.release();
-    let (_engine, committed) = answered(&woken);
-    committed.expect("there is room by then");
-    outcome(written).expect("a commit");
-    let full = outcome(full);
+    let full = outcome_whose_waker_commits(&engine, &hooks, || submit(&engine, batch("d", "b", FULL)));
     assert!(matches!(full, Err(Error::NoSpace { .. })), "{full:?}");
 }
 

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use super::{Dataset, Pin, Taken};
+use super::{Dataset, Pin};
 use crate::chunk::{Chunk, ChunkMeta};
 use crate::error::{Error, Result};
 use crate::store::{Rows, SealedChunk, SealedChunks, Stretch};
@@ -41,10 +41,7 @@ impl<'a> Pin<'a> {
         if let Some(known) = self.recall(|store| store.stretch(id, key, with_marks)) {
             return Some(known);
         }
-        let taken = self.taken();
-        // What is of another moment is not remembered, nor is what a later read may not trust.
-        let count = taken.count.filter(|_| self.trusting && !self.is_torn())?;
-        let Taken { snapshot, .. } = taken;
+        let (count, snapshot) = (self.remembering()?, self.snapshot());
         let marks = with_marks.then_some(|first, last| snapshot.marks_of(id, first, last));
         let most = self.store.stretch_chunks(id, key);
         let stretch = Stretch::read(key, most, snapshot.metas(id, key), marks).ok().flatten().map(Arc::new)?;

@@ -100,7 +100,8 @@ struct DatasetSeal<'c, 's> {
 impl DatasetSeal<'_, '_> {
     /// Seals a dataset's part, and returns by how much the number of datasets changes.
     fn dataset(&mut self, id: u64, part: &TailDataset) -> Result<i64> {
-        let known = self.snapshot.record(id)?;
+        // An id is the key of its first entry: what is not sealed yet has no record.
+        let known = if id > self.applied { None } else { self.snapshot.record(id)? };
         if part.deleted.is_some() {
             let Some(record) = known else { return Ok(0) };
             if self.snapshot.name(&record.name)? == Some(id) {

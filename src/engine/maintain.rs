@@ -199,8 +199,9 @@ fn seal_tail(core: &Core, tail: &Tail) -> Result<()> {
         core.ledger.lock().update(|state| state.applied_upto = upto)?;
     }
     store.flush()?;
-    drop(store);
     core.ledger.lock().update(|state| state.applied_upto = upto)?;
+    core.names.insert_created(core, &store, tail);
+    drop(store);
     core.tails.sealed();
     // The tail is sealed; segments that are kept too long go with the next one.
     if let Err(error) = core.commits.writer.lock().log.recycle(end) {

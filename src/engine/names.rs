@@ -1,10 +1,18 @@
 //! Ids of names that were looked up lately, so that the index store need not be asked for each.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
+use super::core::Core;
+use crate::store::Store;
+use crate::tail::{Tail, TailDataset};
+
+/// After so many names it is looked at again what they take.
+const NAMES: usize = 64;
 /// About what one name costs beside its bytes.
 const ROW_BYTES: u64 = 96;
 
@@ -21,40 +29,59 @@ impl Weighter<Bytes, (u64, u64)> for ByBytes {
 const BY_READER: u64 = u64::MAX;
 
 /// A bounded cache of ids. For a commit an id counts only as long as no dataset was deleted since it was looked up.
-pub struct NameCache(Cache<Bytes, (u64, u64), ByBytes, RandomState>);
+///
+/// Where datasets are few it takes next to nothing, and where they are many a name is worth more than a chunk: so it has a
+/// small share of its own, and what it takes beyond that, the store's chunks leave to it.
+pub struct NameCache {
+    cache: Cache<Bytes, (u64, u64), ByBytes, RandomState>,
+    share: usize,
+    inserted: AtomicUsize,
+}
 
 impl NameCache {
-    pub fn new(bytes: usize) -> NameCache {
+    /// An empty one of at most `bytes`, of which `share` are its own.
+    pub fn new(bytes: usize, share: usize) -> NameCache {
         let names = (bytes as u64 / (ROW_BYTES + 32)).max(16);
-        NameCache(Cache::with(
-            names as usize,
-            bytes as u64,
-            ByBytes,
-            RandomState::default(),
-            DefaultLifecycle::default(),
-        ))
+        let cache =
+            Cache::with(names as usize, bytes as u64, ByBytes, RandomState::default(), DefaultLifecycle::default());
+        NameCache { cache, share, inserted: AtomicUsize::new(0) }
     }
 
     /// The id of `name`, if it was looked up at the present count of deletions.
     pub fn get(&self, name: &[u8], deletions: u64) -> Option<u64> {
-        let (id, at) = self.0.get(name)?;
+        let (id, at) = self.cache.get(name)?;
         (at == deletions).then_some(id)
     }
 
     /// An id that `name` had at some time. Who finds a dataset of that id at a moment has the one of this name: ids are
     /// given once, and a dataset keeps its name.
     pub fn hint(&self, name: &[u8]) -> Option<u64> {
-        self.0.get(name).map(|(id, _)| id)
+        self.cache.get(name).map(|(id, _)| id)
     }
 
     /// Remembers an id for readers. It may be deleted already by a commit that is not visible yet, so no commit goes by it.
-    pub fn insert_hint(&self, name: &[u8], id: u64) {
-        self.0.insert(Bytes::copy_from_slice(name), (id, BY_READER));
+    pub fn insert_hint(&self, store: &Store, name: &[u8], id: u64) {
+        self.insert(store, name, id, BY_READER);
     }
 
     /// Remembers an id that was looked up after `deletions` was read.
-    pub fn insert(&self, name: Bytes, id: u64, deletions: u64) {
+    pub fn insert(&self, store: &Store, name: &[u8], id: u64, deletions: u64) {
         // A slice of a large batch would keep all of it alive.
-        self.0.insert(Bytes::copy_from_slice(&name), (id, deletions));
+        self.cache.insert(Bytes::copy_from_slice(name), (id, deletions));
+        if self.inserted.fetch_add(1, Ordering::Relaxed) % NAMES == NAMES - 1 {
+            store.leave((self.cache.weight() as usize).saturating_sub(self.share));
+        }
+    }
+
+    /// Remembers the datasets that a tail created, in which they are found until it is sealed: who creates a dataset is about
+    /// to use it.
+    pub fn insert_created(&self, core: &Core, store: &Store, tail: &Tail) {
+        let created = |(id, part): (&u64, &TailDataset)| part.created.clone().map(|name| (*id, name));
+        let created: Vec<_> = tail.read().datasets.iter().filter_map(created).collect();
+        let deletions = core.deletions();
+        let tails = core.tails.pin();
+        for (id, name) in created.into_iter().filter(|(id, _)| !tails.has_deleted(*id, u64::MAX)) {
+            self.insert(store, &name, id, deletions);
+        }
     }
 }

@@ -202,7 +202,7 @@ fn recover(dir: PathBuf, options: Options, created: Option<Store>) -> Result<Cor
         lineage,
         tails: TailSet::new(tail),
         commits: Commits::new(log, next_key, last_key, recovery.time_ms),
-        names: NameCache::new(options.memory / 64),
+        names: NameCache::new(options.memory / 8, options.memory / 64),
         alive: AliveCache::new(options.memory / 32),
         watchers: Arc::new(Watchers::new(options.max_watchers)),
         clock,

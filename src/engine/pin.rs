@@ -22,7 +22,7 @@ use crate::window::{Born, Floors};
 pub struct Pin<'a> {
     pub visible: u64,
     pub tails: Arc<Tails>,
-    store: &'a Store,
+    pub store: &'a Store,
     snapshot: OnceCell<Taken<'a>>,
     /// Whether what the index store remembers is used.
     trusting: bool,
@@ -160,7 +160,7 @@ impl<'a> Pin<'a> {
                     let found = pin.dataset(name)?;
                     let dataset = found.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
                     if hint != Some(dataset.id) {
-                        core.names.insert_hint(name, dataset.id);
+                        core.names.insert_hint(pin.store, name, dataset.id);
                     }
                     dataset
                 }

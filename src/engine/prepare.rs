@@ -292,7 +292,7 @@ impl Preparation<'_, '_> {
             None => self.pin.snapshot().name(name)?.filter(|id| !self.pin.tails.has_deleted(*id, u64::MAX)),
         };
         if let Some(id) = id {
-            self.core.names.insert(name.clone(), id, self.prepared.deletions);
+            self.core.names.insert(self.pin.store, name, id, self.prepared.deletions);
         }
         Ok(id)
     }

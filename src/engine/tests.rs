@@ -304,3 +304,27 @@ fn a_commit_that_cannot_be_read_is_named_by_file_and_offset() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_name_is_known_when_the_tail_that_created_it_is_sealed_unless_it_was_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = forgetful(dir.path());
+    let create = |name: &'static str, entity: &'static str| {
+        let mut batch = Batch::new();
+        batch.create(name, entity, "x");
+        engine.append(batch).unwrap()
+    };
+    let id = create("kept", "e").first.get();
+    create("deleted", "e");
+    let core = engine.core().unwrap();
+    let tails = core.tails.pin();
+    let known = |name: &str| core.names.get(name.as_bytes(), core.deletions());
+    assert_eq!((known("kept"), known("deleted")), (None, None));
+    // As if it were deleted between the end of the tail and that of its seal.
+    engine.delete_dataset("deleted").unwrap();
+    core.names.insert_created(&core, &core.store(), tails.active());
+    assert_eq!((known("kept"), known("deleted")), (Some(id), None));
+    engine.seal().unwrap();
+    create("deleted", "f");
+    assert_eq!(engine.stat("deleted").unwrap().entries, 1);
+}

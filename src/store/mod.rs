@@ -156,6 +156,11 @@ impl Store {
         self.shares.count_inserted(chunk.memory(), &self.shared, &self.cache);
     }
 
+    /// Leaves so many bytes of what decoded chunks may take to others.
+    pub fn leave(&self, bytes: usize) {
+        self.shares.take(bytes, &self.shared, &self.cache);
+    }
+
     /// An empty set of changes, with room for `capacity` bytes.
     pub fn changes(&self, capacity: usize) -> Changes<'_> {
         Changes::new(self, capacity)

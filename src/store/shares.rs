@@ -1,4 +1,5 @@
-//! What RocksDB does not use of its share of memory is lent to decoded chunks.
+//! What RocksDB does not use of its share of memory is lent to decoded chunks, and what names use beyond theirs is taken
+//! from these.
 //!
 //! Not the other way about: the allocator makes two bytes of one in RocksDB's cache, and where it would be used, by reads of
 //! many small datasets, they became slower with it (docs/performance.md).
@@ -17,16 +18,18 @@ const PART: usize = 128;
 pub(super) struct Shares {
     rocksdb: usize,
     chunks: usize,
-    /// What chunks have now of RocksDB's.
-    lent: AtomicUsize,
+    /// What names use of it.
+    taken: AtomicUsize,
+    /// What chunks have now.
+    capacity: AtomicUsize,
     reads: AtomicUsize,
     inserted: AtomicUsize,
 }
 
 impl Shares {
     pub(super) fn new(rocksdb: usize, chunks: usize) -> Shares {
-        let [lent, reads, inserted] = Default::default();
-        Shares { rocksdb, chunks, lent, reads, inserted }
+        let [taken, reads, inserted] = Default::default();
+        Shares { rocksdb, chunks, taken, capacity: AtomicUsize::new(chunks), reads, inserted }
     }
 
     /// Counts a read, after which RocksDB may hold more.
@@ -44,15 +47,21 @@ impl Shares {
         }
     }
 
+    /// Notes how much of the share of chunks is used by others: at most a half is given away.
+    pub(super) fn take(&self, bytes: usize, shared: &Shared, cache: &ChunkCache) {
+        self.taken.store(bytes.min(self.chunks / 2), Ordering::Relaxed);
+        self.lend(shared, cache);
+    }
+
     fn lend(&self, shared: &Shared, cache: &ChunkCache) {
         self.lend_beside(shared.blocks.get_usage(), cache);
     }
 
     fn lend_beside(&self, used: usize, cache: &ChunkCache) {
-        let lent = self.free(used);
-        if self.lent.load(Ordering::Relaxed).abs_diff(lent) >= self.part() / 2 {
-            self.lent.store(lent, Ordering::Relaxed);
-            cache.set_capacity(self.chunks + lent);
+        let capacity = self.chunks - self.taken.load(Ordering::Relaxed) + self.free(used);
+        if self.capacity.load(Ordering::Relaxed).abs_diff(capacity) >= self.part() / 2 {
+            self.capacity.store(capacity, Ordering::Relaxed);
+            cache.set_capacity(capacity);
         }
     }
 
@@ -99,5 +108,17 @@ mod tests {
         assert!(near(chunks), "{} bytes", cache.capacity());
         shares.count_inserted(shares.part(), &idle, &cache);
         assert!(near(chunks + rocksdb / 2), "{} bytes", cache.capacity());
+    }
+
+    #[test]
+    fn what_names_use_is_taken_from_chunks() {
+        let [rocksdb, chunks] = SHARES;
+        let (shares, cache) = (Shares::new(rocksdb, chunks), ChunkCache::new(chunks));
+        let idle = Shared::new(&StoreOptions { memory: rocksdb, cache_bytes: chunks, lz4: true });
+        for (taken, left) in [(8 << 20, chunks - (8 << 20)), (usize::MAX, chunks / 2), (0, chunks)] {
+            shares.take(taken, &idle, &cache);
+            let capacity = cache.capacity();
+            assert!(capacity.abs_diff(left + rocksdb / 2) < 1 << 10, "{taken} taken, {capacity} left");
+        }
     }
 }

@@ -217,7 +217,7 @@ fn seal_tail(core: &Core, tail: &Tail) -> Result<()> {
 /// Makes sure of room for `more` bytes in the index store, which a full disk may have taken out of service.
 fn ready(core: &Core, more: u64) -> Result<()> {
     let at_least = core.ledger.lock().state().applied_upto.key;
-    core.index.ready(&store_options(&core.options), at_least, more)
+    core.index.ready(&store_options(&core.options), at_least, more).map(|()| core.names.account(&core.store()))
 }
 
 fn policy(core: &Core) -> Policy {

@@ -13,8 +13,8 @@ use crate::tail::{Tail, TailDataset};
 
 /// After so many names it is looked at again what they take.
 const NAMES: usize = 64;
-/// About what one name costs beside its bytes.
-const ROW_BYTES: u64 = 96;
+/// About what one name costs beside its bytes, with what the cache remembers of those that it let go.
+const ROW_BYTES: u64 = 128;
 
 #[derive(Clone)]
 struct ByBytes;
@@ -69,8 +69,18 @@ impl NameCache {
         // A slice of a large batch would keep all of it alive.
         self.cache.insert(Bytes::copy_from_slice(name), (id, deletions));
         if self.inserted.fetch_add(1, Ordering::Relaxed) % NAMES == NAMES - 1 {
-            store.leave((self.cache.weight() as usize).saturating_sub(self.share));
+            self.account(store);
         }
+    }
+
+    /// Tells a store how much of its chunks' share is in use here. Who opens it anew tells it again.
+    pub fn account(&self, store: &Store) {
+        store.leave((self.cache.weight() as usize).saturating_sub(self.share));
+    }
+
+    /// Forgets the name of a dataset that was deleted.
+    pub fn remove(&self, name: &[u8]) {
+        self.cache.remove(name);
     }
 
     /// Remembers the datasets that a tail created, in which they are found until it is sealed: who creates a dataset is about
@@ -79,9 +89,10 @@ impl NameCache {
         let created = |(id, part): (&u64, &TailDataset)| part.created.clone().map(|name| (*id, name));
         let created: Vec<_> = tail.read().datasets.iter().filter_map(created).collect();
         let deletions = core.deletions();
-        let tails = core.tails.pin();
-        for (id, name) in created.into_iter().filter(|(id, _)| !tails.has_deleted(*id, u64::MAX)) {
+        let deleted = core.tails.pin().deleted();
+        for (id, name) in created.into_iter().filter(|(id, _)| !deleted.contains(id)) {
             self.insert(store, &name, id, deletions);
         }
+        self.account(store);
     }
 }

@@ -1,5 +1,6 @@
 //! The tails of the moment: one that takes commits, and those that wait for their seal.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -63,6 +64,16 @@ impl Tails {
         self.tails.iter().any(|tail| {
             tail.read().datasets.get(&id).and_then(|part| part.deleted).is_some_and(|deleted| deleted <= bound)
         })
+    }
+
+    /// The datasets that were deleted here.
+    pub fn deleted(&self) -> HashSet<u64> {
+        let mut deleted = HashSet::new();
+        for tail in &self.tails {
+            let inner = tail.read();
+            deleted.extend(inner.datasets.iter().filter(|(_, part)| part.deleted.is_some()).map(|(id, _)| *id));
+        }
+        deleted
     }
 
     /// Whether something is not sealed yet that a dataset's compaction goes by: its retention, or a consumer's position.

@@ -324,7 +324,12 @@ fn a_name_is_known_when_the_tail_that_created_it_is_sealed_unless_it_was_deleted
     engine.delete_dataset("deleted").unwrap();
     core.names.insert_created(&core, &core.store(), tails.active());
     assert_eq!((known("kept"), known("deleted")), (Some(id), None));
-    engine.seal().unwrap();
     create("deleted", "f");
+    let id = create("sealed", "e").first.get();
+    assert_eq!(known("sealed"), None);
+    engine.seal().unwrap();
+    assert_eq!(known("sealed"), Some(id));
     assert_eq!(engine.stat("deleted").unwrap().entries, 1);
+    engine.delete_dataset("sealed").unwrap();
+    assert_eq!(core.names.hint(b"sealed"), None, "it takes no room");
 }

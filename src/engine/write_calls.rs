@@ -67,7 +67,9 @@ impl Engine {
     /// [`Error::DatasetNotFound`], and those of [`Engine::append`].
     pub fn delete_dataset(&self, dataset: impl AsRef<[u8]>) -> Result<()> {
         let dataset = check::name(dataset.as_ref())?;
-        self.control(Work::DeleteDataset { dataset })
+        self.control(Work::DeleteDataset { dataset: dataset.clone() })?;
+        self.core()?.names.remove(&dataset);
+        Ok(())
     }
 
     /// Sets a dataset's retention, from now on; a dataset that does not exist is created, empty.

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
+
 use super::cache::ChunkCache;
 use super::tuning::Shared;
 
@@ -21,7 +23,7 @@ pub(super) struct Shares {
     /// What names use of it.
     taken: AtomicUsize,
     /// What chunks have now.
-    capacity: AtomicUsize,
+    capacity: Mutex<usize>,
     reads: AtomicUsize,
     inserted: AtomicUsize,
 }
@@ -29,7 +31,7 @@ pub(super) struct Shares {
 impl Shares {
     pub(super) fn new(rocksdb: usize, chunks: usize) -> Shares {
         let [taken, reads, inserted] = Default::default();
-        Shares { rocksdb, chunks, taken, capacity: AtomicUsize::new(chunks), reads, inserted }
+        Shares { rocksdb, chunks, taken, capacity: Mutex::new(chunks), reads, inserted }
     }
 
     /// Counts a read, after which RocksDB may hold more.
@@ -59,8 +61,9 @@ impl Shares {
 
     fn lend_beside(&self, used: usize, cache: &ChunkCache) {
         let capacity = self.chunks - self.taken.load(Ordering::Relaxed) + self.free(used);
-        if self.capacity.load(Ordering::Relaxed).abs_diff(capacity) >= self.part() / 2 {
-            self.capacity.store(capacity, Ordering::Relaxed);
+        let mut now = self.capacity.lock();
+        if now.abs_diff(capacity) >= self.part() / 2 {
+            *now = capacity;
             cache.set_capacity(capacity);
         }
     }

@@ -51,7 +51,7 @@ build: setup ## Build the command line with the server, target/debug/tidelog
 run: setup ## Set up, build, and serve a small living data set: open the address that it prints, Ctrl-C ends it
 	@cargo build --profile $(PROFILE) --features server --bin tidelog
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	  cargo run --quiet --profile $(PROFILE) --features server --bin tidelog -- \
+	  cargo run --profile $(PROFILE) --features server --bin tidelog -- \
 	    --data "$(or $(DATA),$$dir/store)" serve --demo
 
 history: setup ## The main job: record the git history of REPO and bring three clients up to date

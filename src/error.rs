@@ -8,8 +8,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, by what the caller will do about it.
 ///
-/// The message names what is wrong (file, offset, dataset, key) and the mend.
-#[derive(Debug)]
+/// The message names what is wrong (file, offset, dataset, key) and the mend. `Debug` has it too, behind [`Error::kind`]: an
+/// error that is returned from `main` is read by people.
 #[non_exhaustive]
 pub enum Error {
     /// The call itself is wrong: an empty or oversized name, an empty batch, a limit exceeded. Mend the call.
@@ -230,6 +230,12 @@ impl fmt::Display for Name<'_> {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {self}", self.kind())
+    }
+}
+
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dataset, position, floor) = (Name(&self.dataset), self.position, self.floor);
@@ -314,7 +320,8 @@ impl fmt::Display for Error {
             ),
             Error::Locked { dir } => write!(
                 f,
-                "{} is open in another process; nothing was changed: one process at a time can open a store, also for reading",
+                "{} is open already, in another process or by another handle of this one; nothing was changed: close that \
+                 first, a store is opened once at a time, also for reading",
                 dir.display()
             ),
             Error::Evicted { consumer, dataset, floor } => write!(
@@ -342,5 +349,17 @@ impl std::error::Error for Error {
 impl From<Stale> for Error {
     fn from(stale: Stale) -> Error {
         Error::Stale(stale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_ends_a_program_can_be_read() {
+        let error = Error::DatasetNotFound { dataset: b"notes".to_vec() };
+        assert_eq!(format!("{error:?}"), format!("dataset_not_found: {error}"));
+        assert!(error.to_string().contains("'notes'"), "{error}");
     }
 }

@@ -16,7 +16,8 @@ pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 16 << 20;
 pub const MAX_PAYLOAD_BYTES: usize = 256 << 20;
 /// Most changes in one commit.
 pub const MAX_COMMIT_CHANGES: usize = 1 << 20;
-/// Largest body of one commit, in bytes. Half a tail is the smaller limit unless the memory budget is huge.
+/// Largest body of one commit, in bytes. A sixteenth of the memory option is the smaller limit unless
+/// that is huge.
 pub const MAX_BODY_BYTES: usize = 1 << 30;
 /// Most datasets in one `changes_many` or `watch`.
 pub const MAX_DATASETS_PER_CALL: usize = 65_536;

@@ -112,8 +112,8 @@ impl Options {
     }
 
     /// The one memory budget, in bytes: tails, caches and RocksDB together (default 256 MiB, at least 16 MiB). A
-    /// commit may take at most a sixteenth of this, counted as it lies in memory: up to 750 bytes for each change besides
-    /// entity and payload.
+    /// commit may take at most a sixteenth of this, counted as it lies in memory: 184 bytes for each change and 640 for
+    /// each dataset besides names and payloads.
     pub fn memory(mut self, bytes: usize) -> Options {
         self.memory = bytes;
         self

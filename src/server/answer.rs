@@ -35,7 +35,7 @@ impl Format {
             _ => Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "send application/json or application/cbor",
+                "send application/json or application/cbor, and say which (curl: -H 'content-type: application/json')",
             )),
         }
     }

@@ -207,7 +207,7 @@ impl Settings {
         }
         if config.tokens.is_none() && !config.listen.ip().is_loopback() {
             return Err(invalid(format!(
-                "{} can be reached by others: give a file of access tokens (tokens), or listen on 127.0.0.1",
+                "{} can be reached by others: give a file of access tokens (--tokens FILE; `tidelog token` makes a line of it), or listen on 127.0.0.1",
                 config.listen
             )));
         }

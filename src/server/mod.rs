@@ -55,8 +55,9 @@ pub fn run(engine: Engine, config: Config, ready: impl FnOnce(SocketAddr, bool))
         .build()
         .map_err(|source| io("start the server's threads", source))?;
     let served = runtime.block_on(async {
-        let listener = listen::bind(app.config.listen)
-            .map_err(|source| io(&format!("listen on {}", app.config.listen), source))?;
+        let listener = listen::bind(app.config.listen).map_err(|source| {
+            io(&format!("listen on {} (--listen names another address)", app.config.listen), source)
+        })?;
         let address = listener.local_addr().map_err(|source| io("learn the address", source))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|source| io("listen to signals", source))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|source| io("listen to signals", source))?;

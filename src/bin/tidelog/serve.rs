@@ -1,5 +1,6 @@
 //! `serve`: the store over HTTP. And `token`, which makes what lets a client in.
 
+use clap::Arg;
 use tidelog::server;
 use tidelog::{Engine, Error};
 
@@ -7,17 +8,25 @@ use crate::args::Args;
 use crate::demo::{self, Demo};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
+use crate::values::size;
 
 /// Up to how much of a dataset the grace holds, in bytes: as the engine has it.
 const GRACE_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, clap::Args)]
+#[command(mut_args = with_units)]
 pub struct Serve {
     #[command(flatten)]
     pub settings: server::Settings,
     /// Write a small living data set, to have something to look at
     #[arg(long)]
     pub demo: bool,
+}
+
+/// Sizes are read as everywhere on the command line: 4M as well as 4194304.
+fn with_units(arg: Arg) -> Arg {
+    let is_size = arg.get_value_names().is_some_and(|names| names.len() == 1 && names[0] == "BYTES");
+    if is_size { arg.value_parser(size) } else { arg }
 }
 
 /// Serves the store until a signal ends it.
@@ -67,4 +76,22 @@ pub fn token(scope: &str, prefix: &str, out: &mut Output) -> Outcome {
         return out.named("token", &serde_json::json!({ "token": token, "line": line }));
     }
     out.text(format_args!("the token, for the client; it is not kept here:\n  {token}\nthe line for the server's file of tokens:\n  {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Command;
+
+    #[test]
+    fn sizes_of_the_server_have_units_too() {
+        let read = |size: &str| Args::try_parse_from(["tidelog", "serve", "--page-bytes", size]);
+        for (size, bytes) in [("4M", 4 << 20), ("4194304", 4 << 20)] {
+            let Command::Serve(serve) = read(size).unwrap().command else { panic!("it is another command") };
+            assert_eq!(serve.settings.page_bytes, Some(bytes), "{size}");
+        }
+        assert!(read("4X").unwrap_err().to_string().contains("a number with K, M, G or T"));
+    }
 }

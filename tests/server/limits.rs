@@ -39,6 +39,27 @@ fn bodies_may_be_compressed_in_both_directions() {
 }
 
 #[test]
+fn what_was_done_is_never_told_as_not_acceptable() {
+    let server = Server::start();
+    let path = "/v1/datasets/d/entities/e";
+    for (encoding, packed) in [
+        ("identity;q=0", None),
+        ("*;q=0", None),
+        ("gzip;q=0, *; Q=0.0", None),
+        ("gzip, identity;q=0", Some("gzip")),
+        ("zstd;q=0.5,*;q=0", Some("zstd")),
+    ] {
+        let put = server.request("PUT", path).header("accept-encoding", encoding).body("1").answer();
+        assert!(matches!(put.status, 200 | 201), "{encoding}: {}", put.status);
+        let absent = server.request("GET", "/v1/datasets/x/changes").header("accept-encoding", encoding).answer();
+        assert_eq!(absent.status, 404, "{encoding}");
+        server.request("PUT", "/v1/datasets/large/entities/e").body(format!("\"{}\"", "x".repeat(10_000))).answer();
+        let page = server.request("GET", "/v1/datasets/large/changes").header("accept-encoding", encoding).answer();
+        assert_eq!((page.status, page.header("content-encoding")), (200, packed), "{encoding}");
+    }
+}
+
+#[test]
 fn the_largest_body_is_of_decompressed_bytes() {
     let server = Server::start_with(&["--body-bytes", "100000"]);
     let sent = |encoding: Option<&str>, body: Vec<u8>| {

@@ -1,7 +1,7 @@
 //! How a command ends when it does not end well.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -93,14 +93,13 @@ impl Failure {
 
     /// Says on stderr what is wrong, and gives the exit code.
     pub fn report(&self, as_json: bool) -> ExitCode {
-        if !matches!(self, Failure::Pipe) {
-            if as_json {
-                let error = serde_json::json!({ "error": self.body() });
-                eprintln!("{error}");
-            } else {
-                eprintln!("error: {self}");
-            }
-        }
+        let said = match self {
+            Failure::Pipe => Ok(()),
+            _ if as_json => writeln!(io::stderr(), "{}", serde_json::json!({ "error": self.body() })),
+            _ => writeln!(io::stderr(), "error: {self}"),
+        };
+        // If nobody reads it, the exit code still says it.
+        drop(said);
         ExitCode::from(self.exit_code())
     }
 }

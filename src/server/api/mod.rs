@@ -25,7 +25,7 @@ mod timelines;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::{Router, middleware};
 use tower::{ServiceBuilder, ServiceExt};
@@ -66,8 +66,9 @@ impl Routes {
     }
 
     /// Answers a request.
-    pub async fn answer(&self, app: &App, request: Request) -> Response {
+    pub async fn answer(&self, app: &App, mut request: Request) -> Response {
         const LAYERED: [HeaderName; 3] = [header::ORIGIN, header::ACCEPT_ENCODING, header::CONTENT_ENCODING];
+        allow_identity(request.headers_mut());
         let headers = request.headers();
         let answered = match self.cors || LAYERED.iter().any(|name| headers.contains_key(name)) {
             true => self.layered.clone().oneshot(request).await,
@@ -104,6 +105,26 @@ fn routes() -> Router<Arc<App>> {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
+}
+
+/// Who takes an answer only compressed is sent it as it is where it cannot be. The layer would make a 406 of the answer to what
+/// was done already.
+fn allow_identity(headers: &mut HeaderMap) {
+    let forbids = |coding: &&str| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().to_ascii_lowercase();
+        let is_zero = weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
+        is_zero && (name.trim() == "*" || name.trim().eq_ignore_ascii_case("identity"))
+    };
+    let texts = || headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let codings: Vec<&str> = texts().flat_map(|text| text.split(',')).collect();
+    if codings.iter().any(forbids) {
+        let rest: Vec<&str> = codings.into_iter().filter(|coding| !forbids(coding)).collect();
+        match HeaderValue::from_str(&rest.join(",")) {
+            Ok(rest) => drop(headers.insert(header::ACCEPT_ENCODING, rest)),
+            Err(_) => drop(headers.remove(header::ACCEPT_ENCODING)),
+        }
+    }
 }
 
 /// A strong tag is of the bytes as they are: such an answer is not compressed.

@@ -22,3 +22,14 @@ fn a_reader_that_goes_away_is_no_error() {
     }
     assert_eq!(store.json(&["verify"])[0]["verify"]["findings"], 0);
 }
+
+#[test]
+fn an_error_that_nobody_reads_is_still_told_by_the_exit_code() {
+    let store = Store::of(&put("d", "a", "1"));
+    for args in [&["changes", "no such dataset"][..], &["changes", "no such dataset", "--json"]] {
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        let ended = store.command(args).stdout(Stdio::null()).stderr(write).status().expect("the binary starts");
+        assert_eq!(ended.code(), Some(7), "{args:?}");
+    }
+}

@@ -74,7 +74,7 @@ fn one_process(seeds: Range<u64>) -> Outcome {
         let from = child.heard();
         keep_full(&disk, || {
             assert!(
-                child.wait_from(from, " NoSpace ", 1, PATIENCE),
+                child.wait_from(from, " no_space ", 1, PATIENCE),
                 "seed {seed}: the disk is full, and no one is told"
             );
             if rng.chance(60) && child.wait_from(from, "index store", 1, Duration::from_secs(2)) {
@@ -91,7 +91,7 @@ fn one_process(seeds: Range<u64>) -> Outcome {
         outcome.resumed.push(freed.elapsed());
     }
     let told = Told::of(life, &child.kill(), usize::MAX);
-    assert!(told.errors.keys().all(|error| error == "NoSpace"), "{:?}", told.errors);
+    assert!(told.errors.keys().all(|error| error == "no_space"), "{:?}", told.errors);
     let mut checker = Checker::new(&store);
     checker.heard(told);
     checker.look();

@@ -20,7 +20,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
         std::thread::sleep(Duration::from_micros(rng.below(3_000)));
         let other = Child::spawn(command("load", &store, life(1)));
         for child in [&one, &other] {
-            assert!(child.wait_for("opened", 1, PATIENCE) || child.wait_for("refused Locked", 1, Duration::ZERO));
+            assert!(child.wait_for("opened", 1, PATIENCE) || child.wait_for("refused locked", 1, Duration::ZERO));
         }
         let other_is_first = other.wait_for("opened", 1, Duration::ZERO);
         let (first, second) = if other_is_first { (other, one) } else { (one, other) };
@@ -36,7 +36,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
         checker.heard(Told::of(first_life, &first.kill(), usize::MAX).without_errors());
         suite.fired(1);
         let third = third.finish(&format!("seed {seed}"));
-        match third.lines.iter().any(|line| line.starts_with("refused Locked")) {
+        match third.lines.iter().any(|line| line.starts_with("refused locked")) {
             true => locked_out += 1,
             false => {
                 let told = Told::of(life(2), &third, usize::MAX).without_errors();
@@ -54,7 +54,7 @@ pub fn run(seeds: Range<u64>, suite: &mut Suite) {
 
 fn expect_locked(seed: u64, child: Child) {
     let end = child.finish(&format!("seed {seed}"));
-    let is_locked = end.lines.iter().any(|line| line.starts_with("refused Locked"));
+    let is_locked = end.lines.iter().any(|line| line.starts_with("refused locked"));
     assert!(is_locked && !end.lines.iter().any(|line| line == "opened"), "seed {seed}: {:?}", end.lines);
 }
 

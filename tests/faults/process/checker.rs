@@ -44,7 +44,7 @@ impl Told {
                     if at < counted {
                         *told.errors.entry(words[3].to_owned()).or_default() += 1;
                     }
-                    if words[3] != "OutcomeUnknown" {
+                    if words[3] != "outcome_unknown" {
                         told.refused.insert((number(1), number(2)));
                     }
                 }

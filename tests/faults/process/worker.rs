@@ -60,11 +60,6 @@ pub fn say(line: &str) {
     }
 }
 
-/// The name of an error's variant.
-pub fn variant(error: &Error) -> String {
-    format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
-}
-
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
@@ -79,7 +74,7 @@ fn worker() {
     let engine = match opened {
         Ok(engine) => engine,
         Err(error) => {
-            say(&format!("refused {} {error}", variant(&error)));
+            say(&format!("refused {} {error}", error.kind()));
             return;
         }
     };
@@ -91,7 +86,7 @@ fn worker() {
     }
     match engine.close() {
         Ok(()) => say("closed"),
-        Err(error) => say(&format!("closed badly {} {error}", variant(&error))),
+        Err(error) => say(&format!("closed badly {} {error}", error.kind())),
     }
 }
 
@@ -104,7 +99,7 @@ fn load(engine: &Engine) {
     if engine.datasets(SHARED, None, 1).is_ok_and(|page| page.names.is_empty())
         && let Err(error) = engine.set_retention(SHARED, capped())
     {
-        say(&format!("unset {}", variant(&error)));
+        say(&format!("unset {}", error.kind()));
     }
     std::thread::scope(|scope| {
         scope.spawn(|| read(engine, &reading));
@@ -129,7 +124,7 @@ fn write(engine: &Engine, life: u64, writer: u64, commits: u64, rest: Duration) 
                 }
             }
             Err(error) => {
-                say(&format!("no {writer} {seq} {} {error}", variant(&error)));
+                say(&format!("no {writer} {seq} {} {error}", error.kind()));
                 match error {
                     Error::NoSpace { .. } | Error::SealFailed { .. } | Error::Busy { .. } => {
                         std::thread::sleep(Duration::from_millis(5));
@@ -151,7 +146,7 @@ fn read(engine: &Engine, reading: &AtomicBool) {
             let page = match engine.changes(&*dataset, cursor, limits) {
                 Ok(page) => page,
                 Err(Error::DatasetNotFound { .. }) => continue,
-                Err(error) => return say(&format!("unreadable {} {error}", variant(&error))),
+                Err(error) => return say(&format!("unreadable {} {error}", error.kind())),
             };
             for entry in &page.entries {
                 say(&format!("saw {} {}", entry.key, hash(dataset, entry)));
@@ -164,7 +159,7 @@ fn read(engine: &Engine, reading: &AtomicBool) {
             for (dataset, _) in &cursors {
                 match engine.changes(dataset, &Cursor::START, Limits::entries(5)) {
                     Ok(_) | Err(Error::DatasetNotFound { .. }) => {}
-                    Err(error) => return say(&format!("unreadable {} {error}", variant(&error))),
+                    Err(error) => return say(&format!("unreadable {} {error}", error.kind())),
                 }
             }
             say("quiet");
@@ -179,7 +174,7 @@ fn serve(engine: &Engine) {
         let entries = match engine.recent(&dataset, None, Limits::entries(200).view(View::Every)) {
             Ok(entries) => entries,
             Err(Error::DatasetNotFound { .. }) => continue,
-            Err(error) => return say(&format!("unreadable {} {error}", variant(&error))),
+            Err(error) => return say(&format!("unreadable {} {error}", error.kind())),
         };
         for entry in &entries {
             say(&format!("saw {} {}", entry.key, hash(&dataset, entry)));

@@ -321,7 +321,7 @@ impl fmt::Display for Error {
             Error::Locked { dir } => write!(
                 f,
                 "{} is open already, in another process or by another handle of this one; nothing was changed: close that \
-                 first, a store is opened once at a time, also for reading",
+                 first: one at a time can have a store open, also for reading",
                 dir.display()
             ),
             Error::Evicted { consumer, dataset, floor } => write!(

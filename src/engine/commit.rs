@@ -259,11 +259,12 @@ impl Commits {
         if !matches!(request.work, Work::Batch(_)) || count < LATE_RECORDS {
             late.drain(..).for_each(|insertion| insertion.insert(core));
         }
-        if matches!(request.work, Work::DeleteDataset { .. }) {
+        if let Work::DeleteDataset { dataset } = &request.work
+            && !planted(Bug::DeletionNotCounted)
+        {
             // Counted once it can be found: who reads the new count and then the tails finds no deleted name.
-            if !planted(Bug::DeletionNotCounted) {
-                core.count_deletion();
-            }
+            core.count_deletion();
+            core.names.remove(dataset);
         }
         (writer.next_key, writer.last_time_ms) = (last + 1, time_ms);
         let commit = Commit { first: SyncKey::new(base), last: SyncKey::new(last), time_ms, repeated: false, created };

@@ -4,7 +4,6 @@ use super::request::Work;
 use super::{Engine, Receipt, check};
 use crate::error::{Error, Result};
 use crate::limits::MAX_DATASET_BYTES;
-use crate::planted::{Bug, planted};
 use crate::types::{Batch, Commit, Durability, Retention};
 
 impl Engine {
@@ -68,11 +67,7 @@ impl Engine {
     /// [`Error::DatasetNotFound`], and those of [`Engine::append`].
     pub fn delete_dataset(&self, dataset: impl AsRef<[u8]>) -> Result<()> {
         let dataset = check::name(dataset.as_ref())?;
-        self.control(Work::DeleteDataset { dataset: dataset.clone() })?;
-        if !planted(Bug::DeletionNotCounted) {
-            self.core()?.names.remove(&dataset);
-        }
-        Ok(())
+        self.control(Work::DeleteDataset { dataset })
     }
 
     /// Sets a dataset's retention, from now on; a dataset that does not exist is created, empty.

@@ -8,13 +8,13 @@ fn read(path: &str) -> String {
 
 /// The value of a constant of src/limits.rs.
 fn limit(name: &str) -> u64 {
-    constant("src/limits.rs", name)
+    constant("src/limits.rs", &format!("pub const {name}"))
 }
 
 /// The value of a constant that is a number or a number shifted left.
-fn constant(file: &str, name: &str) -> u64 {
+fn constant(file: &str, declared: &str) -> u64 {
     let text = read(file);
-    let (_, rest) = text.split_once(&format!("const {name}: ")).unwrap_or_else(|| panic!("there is no {name}"));
+    let (_, rest) = text.split_once(&format!("{declared}: ")).unwrap_or_else(|| panic!("there is no {declared}"));
     let (_, rest) = rest.split_once(" = ").unwrap();
     let (value, _) = rest.split_once(';').unwrap();
     let number = |text: &str| text.trim().replace('_', "").parse::<u64>().unwrap();
@@ -52,8 +52,8 @@ fn the_table_of_limits_is_what_the_code_has() {
             "| commit | 1/16 of the memory option (16 MiB by default) and 64 KiB, at most {} GiB and {} changes; each change counts {} bytes besides, each dataset {} |",
             limit("MAX_BODY_BYTES") >> 30,
             grouped(limit("MAX_COMMIT_CHANGES")),
-            constant("src/tail.rs", "ENTRY_OVERHEAD_BYTES"),
-            constant("src/tail.rs", "DATASET_OVERHEAD_BYTES"),
+            constant("src/tail.rs", "const ENTRY_OVERHEAD_BYTES"),
+            constant("src/tail.rs", "const DATASET_OVERHEAD_BYTES"),
         ),
         format!("| origin, idempotency id, consumer name | {} bytes each |", limit("MAX_ORIGIN_BYTES")),
         format!("| datasets in one `changes_many` or `watch` | {} |", grouped(limit("MAX_DATASETS_PER_CALL"))),

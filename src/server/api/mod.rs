@@ -68,10 +68,12 @@ impl Routes {
     /// Answers a request.
     pub async fn answer(&self, app: &App, mut request: Request) -> Response {
         const LAYERED: [HeaderName; 3] = [header::ORIGIN, header::ACCEPT_ENCODING, header::CONTENT_ENCODING];
-        allow_identity(request.headers_mut());
         let headers = request.headers();
         let answered = match self.cors || LAYERED.iter().any(|name| headers.contains_key(name)) {
-            true => self.layered.clone().oneshot(request).await,
+            true => {
+                allow_identity(request.headers_mut());
+                self.layered.clone().oneshot(request).await
+            }
             false => guard::guard(app, request, |request| self.plain.clone().oneshot(request)).await,
         };
         answered.unwrap_or_else(|never| match never {})

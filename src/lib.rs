@@ -79,6 +79,9 @@ mod tail;
 #[doc(hidden)]
 pub mod testing;
 mod types;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod units;
 mod verify;
 mod vfs;
 mod window;

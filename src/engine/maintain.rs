@@ -5,34 +5,32 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
+use super::compaction::trim_one;
 use super::core::Core;
 use super::open::store_options;
-use crate::compact::{self, Done, Policy};
 use crate::error::{Error, Result};
 use crate::log::Upto;
 use crate::planted::{Bug, planted};
 use crate::seal::{Sealing, seal};
 use crate::tail::Tail;
-use crate::types::CompactionReport;
 
 /// How long the thread sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 /// How soon a failed seal is tried again.
 const RETRY: Duration = Duration::from_millis(50);
-/// Damaged datasets that background compaction passes over, at most.
-const MAX_PASSED_OVER: usize = 1024;
+/// How long the first tail after a quiet time waits for another before it is sealed.
+const PUT_OFF: Duration = Duration::from_millis(500);
+/// How long after a seal it is quiet.
+const QUIET: Duration = Duration::from_secs(1);
 /// By how much the thread yields to others: on a busy machine a seal is to be late rather than the commits that come
 /// meanwhile, for which there are two tails more.
 const NICE: i32 = 5;
-/// Datasets that are looked at together when all are compacted.
-const DATASETS_AT_ONCE: usize = 1024;
 
 type Job = Box<dyn FnOnce(&Core) + Send>;
 
@@ -94,14 +92,15 @@ impl Jobs {
 
     fn next(&self, wait: Duration) -> Next {
         let mut state = self.state.lock();
+        let mut timed_out = false;
         if !state.awake && !state.stop && state.jobs.is_empty() {
-            self.changed.wait_for(&mut state, wait);
+            timed_out = self.changed.wait_for(&mut state, wait).timed_out();
         }
         state.awake = false;
         match (state.stop, state.jobs.pop_front()) {
             (true, _) => Next::Stop,
             (false, Some(job)) => Next::Job(job),
-            (false, None) => Next::Nothing,
+            (false, None) => Next::Nothing { timed_out },
         }
     }
 }
@@ -109,7 +108,27 @@ impl Jobs {
 enum Next {
     Stop,
     Job(Job),
-    Nothing,
+    Nothing { timed_out: bool },
+}
+
+/// Puts off the first seal after a quiet time: a burst that fits the tails is not to share the cores with it. Where tails
+/// come one after another, a seal that waits would only make appends wait for it later.
+struct FirstSeal {
+    put_off: bool,
+    quiet_from: Instant,
+}
+
+impl FirstSeal {
+    /// Whether to wait once more instead of sealing, with so many tails waiting.
+    fn put_off(&mut self, next: &Next, frozen: usize, now: Instant) -> bool {
+        let waited = self.put_off && matches!(next, Next::Nothing { timed_out: true });
+        self.put_off = frozen == 1 && !waited && !matches!(next, Next::Job(_)) && now >= self.quiet_from;
+        self.put_off
+    }
+
+    fn sealed(&mut self, now: Instant) {
+        self.quiet_from = now + QUIET;
+    }
 }
 
 /// The thread. If it panics, nothing is written any more, and nobody waits for it.
@@ -128,15 +147,16 @@ fn work(core: &Core) {
     let mut trimming_from = Instant::now();
     let mut wait = IDLE;
     let mut passed_over = BTreeSet::new();
+    let mut first = FirstSeal { put_off: false, quiet_from: trimming_from };
     loop {
         let next = core.jobs.next(wait);
         if matches!(next, Next::Stop) {
             return;
         }
-        wait = match seal_next(core) {
-            Ok(()) if core.tails.pin().frozen().is_empty() => IDLE,
-            Ok(()) => Duration::ZERO,
-            Err(_) => RETRY,
+        let frozen = core.tails.pin().frozen().len();
+        wait = match first.put_off(&next, frozen, Instant::now()) {
+            true => PUT_OFF,
+            false => seal_waiting(core, &mut first),
         };
         if let Next::Job(job) = next {
             job(core);
@@ -164,8 +184,22 @@ fn work(core: &Core) {
     }
 }
 
+/// Seals a tail, if one waits for it: when to look again.
+fn seal_waiting(core: &Core, first: &mut FirstSeal) -> Duration {
+    let waiting = core.tails.pin().frozen().len();
+    let outcome = seal_next(core);
+    if waiting > 0 {
+        first.sealed(Instant::now());
+    }
+    match outcome {
+        Ok(()) if core.tails.pin().frozen().is_empty() => IDLE,
+        Ok(()) => Duration::ZERO,
+        Err(_) => RETRY,
+    }
+}
+
 /// Seals the oldest tail that waits for it, if one does.
-fn seal_next(core: &Core) -> Result<()> {
+pub(super) fn seal_next(core: &Core) -> Result<()> {
     let tails = core.tails.pin();
     let Some(tail) = tails.frozen().first() else { return Ok(()) };
     let outcome = seal_tail(core, tail);
@@ -215,158 +249,9 @@ fn seal_tail(core: &Core, tail: &Tail) -> Result<()> {
 }
 
 /// Makes sure of room for `more` bytes in the index store, which a full disk may have taken out of service.
-fn ready(core: &Core, more: u64) -> Result<()> {
+pub(super) fn ready(core: &Core, more: u64) -> Result<()> {
     let at_least = core.ledger.lock().state().applied_upto.key;
     core.index.ready(&store_options(&core.options), at_least, more).map(|()| core.names.account(&core.store()))
-}
-
-fn policy(core: &Core) -> Policy {
-    Policy {
-        retention: core.options.retention,
-        now_ms: core.clock.now_ms(),
-        grace_ms: core.options.grace.as_millis() as u64,
-        grace_bytes: core.options.grace_bytes,
-        consumer_bytes: core.options.consumer_bytes,
-        chunk_bytes: core.options.chunk_bytes,
-    }
-}
-
-/// One step of background compaction, for a dataset that is queued or due: the bytes it read and wrote, or none if there
-/// was nothing to do.
-pub(super) fn trim_one(core: &Core, passed_over: &mut BTreeSet<u64>) -> Result<Option<u64>> {
-    let store = core.store();
-    let snapshot = store.snapshot();
-    // One that cannot be trimmed is not to keep the others from it.
-    let some = passed_over.len() + 1;
-    let queued = snapshot.work(some)?.into_iter().find(|id| !passed_over.contains(id));
-    let id = match queued {
-        Some(id) => Some(id),
-        None => {
-            let due = snapshot.due(core.clock.now_ms(), some)?;
-            due.into_iter().map(|(_, id)| id).find(|id| !passed_over.contains(id))
-        }
-    };
-    drop(snapshot);
-    drop(store);
-    let Some(id) = id else { return Ok(None) };
-    let mut report = CompactionReport::default();
-    let done = match step(core, id, &mut report) {
-        Err(error @ Error::Damaged { .. }) if passed_over.len() < MAX_PASSED_OVER => {
-            passed_over.insert(id);
-            return Err(error);
-        }
-        done => done?,
-    };
-    core.metrics.grace_held_bytes.store(done.held_bytes, Ordering::Relaxed);
-    note(core, &report);
-    Ok(Some(report.bytes_read + report.bytes_written))
-}
-
-/// One step of a dataset's compaction, by the retention that is in force now.
-pub(super) fn step(core: &Core, id: u64, report: &mut CompactionReport) -> Result<Done> {
-    Ok(steps(core, &[id], report)?.pop().unwrap_or_default())
-}
-
-/// The same for some datasets together, for as many of them as one batch takes.
-fn steps(core: &Core, ids: &[u64], report: &mut CompactionReport) -> Result<Vec<Done>> {
-    let tails = core.tails.pin();
-    let steered = ids.iter().position(|id| tails.steers(*id));
-    drop(tails);
-    let ids = match steered {
-        Some(0) => {
-            seal_all(core)?;
-            &ids[..1]
-        }
-        Some(first) => &ids[..first],
-        None => ids,
-    };
-    ready(core, 0)?;
-    compact::steps(&core.store(), ids, &policy(core), report, &|| core.alive.forget())
-}
-
-fn dropped(report: &CompactionReport) -> u64 {
-    report.superseded_dropped + report.tombstones_dropped + report.window_dropped
-}
-
-fn note(core: &Core, report: &CompactionReport) {
-    core.metrics.compaction_dropped.fetch_add(dropped(report), Ordering::Relaxed);
-    if dropped(report) > 0 || report.chunks_rewritten > 0 {
-        *core.metrics.last_compaction.lock() = *report;
-        tracing::debug!(dropped = dropped(report), read = report.bytes_read, "a step of background compaction");
-    }
-}
-
-/// How far a compaction of all datasets has come.
-#[derive(Default)]
-pub struct Progress {
-    pub done: AtomicU64,
-    pub total: AtomicU64,
-}
-
-/// Trims one dataset, or all, as far as retention demands now. Runs on the maintenance thread.
-pub fn compact_now(core: &Core, dataset: Option<Bytes>, progress: &Progress) -> Result<CompactionReport> {
-    let began = Instant::now();
-    // Also if nothing is due: what ends it removes files, which a read of what was replaced may need.
-    ready(core, 0)?;
-    let mut report = CompactionReport::default();
-    let all = dataset.is_none();
-    match dataset {
-        Some(name) => {
-            let id = core.store().snapshot().name(&name)?;
-            let id = id.ok_or_else(|| Error::DatasetNotFound { dataset: name.to_vec() })?;
-            report.datasets = 1;
-            compact_fully(core, vec![id], &mut report)?;
-            let store = core.store();
-            store.flush()?;
-            store.reclaim(Some(id));
-        }
-        None => compact_all(core, progress, &mut report)?,
-    }
-    if all {
-        let store = core.store();
-        store.flush()?;
-        store.reclaim(None);
-    }
-    report.elapsed_ms = began.elapsed().as_millis() as u64;
-    tracing::info!(datasets = report.datasets, dropped = dropped(&report), elapsed_ms = report.elapsed_ms, "compacted");
-    *core.metrics.last_compaction.lock() = report;
-    Ok(report)
-}
-
-fn compact_all(core: &Core, progress: &Progress, report: &mut CompactionReport) -> Result<()> {
-    progress.total.store(core.store().applied()?.datasets, Ordering::Relaxed);
-    let mut from = 0;
-    loop {
-        let store = core.store();
-        let records: Vec<_> = store.snapshot().records(from).take(DATASETS_AT_ONCE).collect::<Result<_>>()?;
-        drop(store);
-        let Some(last) = records.last() else { return Ok(()) };
-        from = last.id + 1;
-        let (policy, tails) = (policy(core), core.tails.pin());
-        let due = records.iter().filter(|record| compact::is_due(record, &policy) || tails.steers(record.id));
-        let due = due.map(|record| record.id).collect();
-        drop(tails);
-        compact_fully(core, due, report)?;
-        report.datasets += records.len() as u64;
-        progress.done.fetch_add(records.len() as u64, Ordering::Relaxed);
-    }
-}
-
-/// Trims these datasets step by step until nothing more is due in any of them.
-fn compact_fully(core: &Core, mut ids: Vec<u64>, report: &mut CompactionReport) -> Result<()> {
-    while !ids.is_empty() {
-        let before = dropped(report);
-        let done = steps(core, &ids, report)?;
-        core.metrics.compaction_dropped.fetch_add(dropped(report) - before, Ordering::Relaxed);
-        if let Some(last) = done.last() {
-            core.metrics.grace_held_bytes.store(last.held_bytes, Ordering::Relaxed);
-        }
-        report.held_back += done.iter().filter(|done| done.held_bytes > 0 && !done.more).count() as u64;
-        let stepped: Vec<u64> = ids.drain(..done.len()).collect();
-        ids.extend(stepped.into_iter().zip(&done).filter(|(_, done)| done.more).map(|(id, _)| id));
-        seal_next(core)?;
-    }
-    Ok(())
 }
 
 /// Seals everything committed before this call, and runs `work` afterwards on the maintenance thread.
@@ -397,4 +282,26 @@ pub(super) fn seal_all(core: &Core) -> Result<()> {
         seal_next(core)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_is_put_off_once_and_only_after_a_quiet_time() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let (woken, timed_out) = (Next::Nothing { timed_out: false }, Next::Nothing { timed_out: true });
+        let mut first = FirstSeal { put_off: false, quiet_from: began };
+        assert!(!first.put_off(&timed_out, 0, at(0)));
+        assert!(first.put_off(&woken, 1, at(1)));
+        assert!(!first.put_off(&timed_out, 1, at(501)), "it has waited");
+        first.sealed(at(600));
+        assert!(!first.put_off(&woken, 1, at(700)), "tails come one after another");
+        assert!(first.put_off(&woken, 1, at(1_600)), "it was quiet again");
+        assert!(!first.put_off(&woken, 2, at(1_601)), "appends may be about to wait");
+        assert!(first.put_off(&timed_out, 1, at(1_602)), "another tail, which has not waited");
+        assert!(!first.put_off(&Next::Job(Box::new(|_| ())), 1, at(1_603)), "a job comes after the seals");
+    }
 }

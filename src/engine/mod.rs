@@ -4,6 +4,7 @@ mod backup;
 mod changes;
 mod check;
 mod commit;
+mod compaction;
 mod consumer;
 mod consumer_calls;
 mod core;

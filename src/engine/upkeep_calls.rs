@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
-use super::{Engine, backup, check, counters, maintain};
+use super::{Engine, backup, check, compaction, counters, maintain};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
@@ -29,9 +29,9 @@ impl Engine {
     pub fn compact_with(&self, dataset: Option<&[u8]>, progress: &mut dyn FnMut(u64, u64)) -> Result<CompactionReport> {
         let core = self.core()?;
         let dataset = dataset.map(check::name).transpose()?;
-        let state = Arc::new(maintain::Progress::default());
+        let state = Arc::new(compaction::Progress::default());
         let shared = state.clone();
-        let work = move |core: &Core| maintain::compact_now(core, dataset, &shared);
+        let work = move |core: &Core| compaction::compact_now(core, dataset, &shared);
         maintain::run_sealed(&core, work, || {
             progress(state.done.load(Ordering::Relaxed), state.total.load(Ordering::Relaxed));
         })

@@ -77,6 +77,20 @@ impl Access {
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", format!("this token may not {scope} this dataset"))
             .dataset(dataset))
     }
+
+    /// Lets the request through if it may read everything.
+    ///
+    /// # Errors
+    ///
+    /// `forbidden`.
+    pub fn check_reads_all(&self) -> Result<(), Problem> {
+        match self.reads(b"") {
+            true => Ok(()),
+            false => {
+                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "this needs a token that may read everything"))
+            }
+        }
+    }
 }
 
 impl Access {

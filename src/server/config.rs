@@ -1,16 +1,18 @@
 //! One configuration: flags, environment and a file, with the same names in each.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
+use crate::units::size;
 use crate::{Error, Result, SyncKeys};
 
 /// What can be set, each as a flag (`--page-bytes`), in the environment (`TIDELOG_PAGE_BYTES`) or in the file
-/// (`page-bytes = 4194304`); the first of them that says something counts.
+/// (`page-bytes = "4M"`); the first of them that says something counts.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
@@ -23,9 +25,17 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// The memory budget, in bytes; as a flag it stands before the command.
     #[arg(skip)]
+    #[serde(deserialize_with = "sized")]
     pub memory: Option<usize>,
+    /// Whether the log is JSON; as a flag it stands before the command.
+    #[arg(skip)]
+    pub json: Option<bool>,
+    /// How much is logged; as a flag it stands before the command.
+    #[arg(skip)]
+    pub verbose: Option<u8>,
     /// Where to listen [default: 127.0.0.1:7171]
-    #[arg(long, env = "TIDELOG_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "TIDELOG_LISTEN", value_name = "ADDRESS", value_parser = address)]
+    #[serde(deserialize_with = "addressed")]
     pub listen: Option<SocketAddr>,
     /// The file of access tokens; without one only a loopback address can be listened on
     ///
@@ -51,22 +61,28 @@ pub struct Settings {
     /// How much history of a dataset is kept for its consumers beyond its own bounds, in bytes [default: 1 GiB]
     ///
     /// A consumer that is further behind is told that it is, and begins again.
-    #[arg(long, env = "TIDELOG_CONSUMER_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "TIDELOG_CONSUMER_BYTES", value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "sized")]
     pub consumer_bytes: Option<usize>,
     /// The largest body of a request, in bytes [default: 16 MiB]
-    #[arg(long, env = "TIDELOG_BODY_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "TIDELOG_BODY_BYTES", value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "sized")]
     pub body_bytes: Option<usize>,
     /// How much memory bodies, and what they are made into, may take together, in bytes [default: 64 MiB]
-    #[arg(long, env = "TIDELOG_BODY_MEMORY", value_name = "BYTES")]
+    #[arg(long, env = "TIDELOG_BODY_MEMORY", value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "sized")]
     pub body_memory: Option<usize>,
     /// How much memory those may take together who wait for changes of many datasets, in bytes [default: 256 MiB]
-    #[arg(long, env = "TIDELOG_WAIT_MEMORY", value_name = "BYTES")]
+    #[arg(long, env = "TIDELOG_WAIT_MEMORY", value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "sized")]
     pub wait_memory: Option<usize>,
     /// The largest page of an answer, in bytes [default: 4 MiB]
-    #[arg(long, env = "TIDELOG_PAGE_BYTES", value_name = "BYTES")]
+    #[arg(long, env = "TIDELOG_PAGE_BYTES", value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "sized")]
     pub page_bytes: Option<usize>,
     /// How much memory pages on their way to clients may take together, in bytes [default: 64 MiB]
-    #[arg(long, env = "TIDELOG_PAGE_MEMORY", value_name = "BYTES")]
+    #[arg(long, env = "TIDELOG_PAGE_MEMORY", value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "sized")]
     pub page_memory: Option<usize>,
     /// The longest wait for a change, in seconds [default: 60]
     #[arg(long, env = "TIDELOG_MAX_WAIT", value_name = "SECONDS")]
@@ -110,10 +126,6 @@ impl From<Keys> for SyncKeys {
 /// What a server runs by: every setting with a value.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The store's directory, if the file names one.
-    pub data: Option<PathBuf>,
-    /// The memory budget, if the file names one.
-    pub memory: Option<usize>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// The file of tokens, if access is restricted.
@@ -153,17 +165,50 @@ pub struct Config {
 }
 
 impl Settings {
-    /// The settings with what the file says below them and the defaults below that.
+    /// These settings, and what the file says where they say nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the file cannot be read or says what cannot be.
+    pub fn with_file(self) -> Result<Settings> {
+        let Some(path) = self.config else { return Ok(self) };
+        let file = read(&path)?;
+        Ok(Settings {
+            config: None,
+            data: self.data.or(file.data),
+            memory: self.memory.or(file.memory),
+            json: self.json.or(file.json),
+            verbose: self.verbose.or(file.verbose),
+            listen: self.listen.or(file.listen),
+            tokens: self.tokens.or(file.tokens),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            cors_origin: self.cors_origin.or(file.cors_origin),
+            keys: self.keys.or(file.keys),
+            grace: self.grace.or(file.grace),
+            consumer_bytes: self.consumer_bytes.or(file.consumer_bytes),
+            body_bytes: self.body_bytes.or(file.body_bytes),
+            body_memory: self.body_memory.or(file.body_memory),
+            wait_memory: self.wait_memory.or(file.wait_memory),
+            page_bytes: self.page_bytes.or(file.page_bytes),
+            page_memory: self.page_memory.or(file.page_memory),
+            max_wait: self.max_wait.or(file.max_wait),
+            heartbeat: self.heartbeat.or(file.heartbeat),
+            patience: self.patience.or(file.patience),
+            connections: self.connections.or(file.connections),
+            waiters_per_client: self.waiters_per_client.or(file.waiters_per_client),
+            full_syncs: self.full_syncs.or(file.full_syncs),
+        })
+    }
+
+    /// What a server runs by: the settings, with what the file says below them and the defaults below that.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] if the file cannot be read or says what cannot be, or a setting is out of its bounds.
     pub fn resolve(self) -> Result<Config> {
-        let file = match &self.config {
-            Some(path) => read(path)?,
-            None => Settings::default(),
-        };
-        let tls = match (self.tls_cert.or(file.tls_cert), self.tls_key.or(file.tls_key)) {
+        let all = self.with_file()?;
+        let tls = match (all.tls_cert, all.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => return Err(invalid("tls-cert and tls-key belong together: give both, or neither")),
@@ -177,30 +222,24 @@ impl Settings {
             value => Ok(value),
         };
         let config = Config {
-            data: file.data,
-            memory: file.memory,
-            listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7171))),
-            tokens: self.tokens.or(file.tokens),
+            listen: all.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7171))),
+            tokens: all.tokens,
             tls,
-            cors_origins: self.cors_origin.or(file.cors_origin).unwrap_or_default(),
-            keys: self.keys.or(file.keys).unwrap_or(Keys::Counter),
-            grace: seconds("grace", self.grace.or(file.grace), 900.0)?,
-            consumer_bytes: number("consumer-bytes", self.consumer_bytes.or(file.consumer_bytes), 1 << 30)?,
-            body_bytes: number("body-bytes", self.body_bytes.or(file.body_bytes), 16 << 20)?,
-            body_memory: number("body-memory", self.body_memory.or(file.body_memory), 64 << 20)?,
-            wait_memory: number("wait-memory", self.wait_memory.or(file.wait_memory), 256 << 20)?,
-            page_bytes: number("page-bytes", self.page_bytes.or(file.page_bytes), 4 << 20)?,
-            page_memory: number("page-memory", self.page_memory.or(file.page_memory), 64 << 20)?,
-            max_wait: seconds("max-wait", self.max_wait.or(file.max_wait), 60.0)?,
-            heartbeat: seconds("heartbeat", self.heartbeat.or(file.heartbeat), 15.0)?,
-            patience: seconds("patience", self.patience.or(file.patience), 30.0)?,
-            connections: number("connections", self.connections.or(file.connections), 20_000)?,
-            waiters_per_client: number(
-                "waiters-per-client",
-                self.waiters_per_client.or(file.waiters_per_client),
-                1000,
-            )?,
-            full_syncs: number("full-syncs", self.full_syncs.or(file.full_syncs), 16)?,
+            cors_origins: all.cors_origin.unwrap_or_default(),
+            keys: all.keys.unwrap_or(Keys::Counter),
+            grace: seconds("grace", all.grace, 900.0)?,
+            consumer_bytes: number("consumer-bytes", all.consumer_bytes, 1 << 30)?,
+            body_bytes: number("body-bytes", all.body_bytes, 16 << 20)?,
+            body_memory: number("body-memory", all.body_memory, 64 << 20)?,
+            wait_memory: number("wait-memory", all.wait_memory, 256 << 20)?,
+            page_bytes: number("page-bytes", all.page_bytes, 4 << 20)?,
+            page_memory: number("page-memory", all.page_memory, 64 << 20)?,
+            max_wait: seconds("max-wait", all.max_wait, 60.0)?,
+            heartbeat: seconds("heartbeat", all.heartbeat, 15.0)?,
+            patience: seconds("patience", all.patience, 30.0)?,
+            connections: number("connections", all.connections, 20_000)?,
+            waiters_per_client: number("waiters-per-client", all.waiters_per_client, 1000)?,
+            full_syncs: number("full-syncs", all.full_syncs, 16)?,
         };
         if let Some(origin) = config.cors_origins.iter().find(|origin| !origin.contains("://")) {
             return Err(invalid(format!("cors-origin: '{origin}' is no origin; write it as https://app.example.org")));
@@ -212,6 +251,31 @@ impl Settings {
             )));
         }
         Ok(config)
+    }
+}
+
+/// The address that a text names. Of several of a host the first of version 4, which most clients try first.
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| format!("{error}; write it as 127.0.0.1:7171"))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| "there is no such host".to_owned())
+}
+
+/// The same, in a file.
+fn addressed<'de, D: Deserializer<'de>>(file: D) -> std::result::Result<Option<SocketAddr>, D::Error> {
+    address(&String::deserialize(file)?).map(Some).map_err(D::Error::custom)
+}
+
+/// A size in a file: a number, or a text with a unit.
+fn sized<'de, D: Deserializer<'de>>(file: D) -> std::result::Result<Option<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "write bytes, as 4194304, or a text with a unit, as \"4M\"")]
+    enum Size {
+        Bytes(usize),
+        Text(String),
+    }
+    match Size::deserialize(file)? {
+        Size::Bytes(bytes) => Ok(Some(bytes)),
+        Size::Text(text) => size(&text).map(Some).map_err(D::Error::custom),
     }
 }
 
@@ -241,6 +305,21 @@ mod tests {
     }
 
     #[test]
+    fn the_file_takes_units_and_names_of_hosts() {
+        let read = |text: &str| toml::from_str::<Settings>(text);
+        let settings = read("page-bytes = \"4M\"\nmemory = 65536\nlisten = \"localhost:7171\"\n").unwrap();
+        assert_eq!((settings.page_bytes, settings.memory), (Some(4 << 20), Some(65_536)));
+        assert!(settings.listen.unwrap().ip().is_loopback());
+        for (wrong, says) in [
+            ("page-bytes = \"4X\"", "a number with K, M, G or T"),
+            ("page-bytes = 1.5", "with a unit, as \"4M\""),
+            ("listen = \"7171\"", "write it as 127.0.0.1:7171"),
+        ] {
+            assert!(read(wrong).unwrap_err().to_string().contains(says), "{wrong}: {}", read(wrong).unwrap_err());
+        }
+    }
+
+    #[test]
     fn what_the_file_does_not_know_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tidelog.toml");
@@ -258,7 +337,7 @@ mod tests {
         let written = format!("{all:?}");
         assert_eq!(written.matches("None").count(), 1, "all but the file itself: {written}");
         assert_eq!((all.memory, all.listen), (Some(256 << 20), "127.0.0.1:7171".parse().ok()));
-        let shown = Settings { data: None, memory: None, tokens: None, tls_cert: None, tls_key: None, ..all };
+        let shown = Settings { tokens: None, tls_cert: None, tls_key: None, ..all };
         let shown = Settings { cors_origin: None, ..shown }.resolve().unwrap();
         assert_eq!(format!("{shown:?}"), format!("{:?}", Settings::default().resolve().unwrap()));
     }

@@ -123,6 +123,12 @@ impl Problem {
         self
     }
 
+    /// Names the consumer concerned.
+    pub fn consumer(mut self, consumer: &str) -> Problem {
+        self.body = Box::new(self.body.consumer(consumer));
+        self
+    }
+
     /// Sets a header. One whose value cannot be sent is left out.
     pub fn header(mut self, name: HeaderName, value: impl AsRef<str>) -> Problem {
         if let Ok(value) = HeaderValue::from_str(value.as_ref()) {

@@ -17,6 +17,7 @@ const RANKS: &[(&str, u8)] = &[
     ("error", 0),
     ("limits", 0),
     ("planted", 0),
+    ("units", 0),
     ("types", 1),
     ("options", 1),
     ("clock", 1),
@@ -44,8 +45,14 @@ const RANKS: &[(&str, u8)] = &[
 /// What is allowed beside the ranks: a page carries the cursor of the next one, and a cursor names a key. Both are
 /// plain values of the interface. The limits are its numbers, what the server writes is that interface as JSON, and a
 /// client sends what a batch holds and makes pages.
-const ALLOWED: &[(&str, &str)] =
-    &[("types", "cursor"), ("json", "limits"), ("server", "json"), ("client", "types"), ("client", "limits")];
+const ALLOWED: &[(&str, &str)] = &[
+    ("types", "cursor"),
+    ("json", "limits"),
+    ("server", "json"),
+    ("server", "units"),
+    ("client", "types"),
+    ("client", "limits"),
+];
 
 /// What is forbidden within a rank: the log and the index store do not know each other.
 const STRANGERS: &[(&str, &str)] = &[("log", "store"), ("store", "log")];

@@ -46,7 +46,9 @@ fn a_token_does_what_its_scope_allows_below_its_prefix() {
         as_("o", method, "/v1/datasets/team%2Fa/entities/e").problem(403, "forbidden");
     }
     for target in ["/v1/store", "/metrics"] {
-        as_("r", "GET", target).problem(403, "forbidden");
+        let refused = as_("r", "GET", target).problem(403, "forbidden");
+        assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("everything")), "{refused}");
+        assert_eq!(refused.get("dataset"), None);
         assert_eq!(as_("a", "GET", target).status, 200);
     }
     for target in ["/healthz", "/readyz", "/v1/openapi.json"] {

@@ -25,7 +25,8 @@ fn what_is_not_acknowledged_comes_again() {
     let row = json!({"consumer": "mailer", "dataset": "d", "key": "5", "evicted": false});
     assert_eq!(listed, json!({"consumers": [row], "page": {"more": false}}));
     assert_eq!(server.request("DELETE", "/v1/consumers/mailer?dataset=d").answer().ok(), json!({"removed": true}));
-    server.request("DELETE", "/v1/consumers/mailer?dataset=d").answer().problem(404, "not_found");
+    let none = server.request("DELETE", "/v1/consumers/mailer?dataset=d").answer().problem(404, "not_found");
+    assert_eq!((&none["consumer"], &none["dataset"]), (&"mailer".into(), &"d".into()));
     assert_eq!(field(&fetch(two), "key"), ["1", "2"], "it begins anew");
 }
 

@@ -10,13 +10,17 @@ use crate::support::Sent;
 /// What `tidelog --json serve` logs with these flags, for one request.
 fn log(flags: &[&str], target: &str) -> String {
     let dir = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidelog"));
+    command.arg("--data").arg(dir.path().join("data")).args(["--json", "serve", "--listen", "127.0.0.1:0"]).args(flags);
+    log_of(command, target)
+}
+
+/// What this server, which tells JSON, logs for one request.
+fn log_of(mut command: Command, target: &str) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("log");
-    let mut server = Command::new(env!("CARGO_BIN_EXE_tidelog"))
+    let mut server = command
         .env_remove("TIDELOG_DATA")
-        .arg("--data")
-        .arg(dir.path().join("data"))
-        .args(["--json", "serve", "--listen", "127.0.0.1:0"])
-        .args(flags)
         .stdout(Stdio::piped())
         .stderr(File::create(&file).expect("a file"))
         .spawn()
@@ -41,4 +45,22 @@ fn the_log_is_an_object_a_line_where_that_is_asked_for() {
     assert_eq!((&answered["fields"]["path"], &answered["fields"]["method"]), (&"/healthz".into(), &"GET".into()));
     // By itself it tells of what is wrong, and nothing is.
     assert_eq!(log(&[], "/healthz"), "");
+}
+
+#[test]
+fn the_file_of_settings_names_store_log_and_address() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, data) = (dir.path().join("tidelog.toml"), dir.path().join("data"));
+    let settings = format!("data = {data:?}\nlisten = \"localhost:0\"\nmemory = \"32M\"\njson = true\nverbose = 2\n");
+    std::fs::write(&file, settings).expect("a file");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidelog"));
+        command.args(args).args(["serve", "--config"]).arg(&file);
+        log_of(command, "/healthz")
+    };
+    let told = with(&[]);
+    assert!(told.lines().all(|line| line.starts_with('{')) && told.contains(r#""answered""#), "{told}");
+    assert!(data.is_dir());
+    let told = with(&["-v"]);
+    assert!(told.contains(r#""opened""#) && !told.contains(r#""answered""#), "the flag comes first: {told}");
 }

@@ -50,6 +50,7 @@ mod tidelog_sources {
     pub mod engine {
         pub mod check;
         pub mod commit;
+        pub mod compaction;
         pub mod core;
         pub mod counters;
         pub mod maintain;

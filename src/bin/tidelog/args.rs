@@ -1,15 +1,17 @@
 //! What can be asked for.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use tidelog::units::size;
 use tidelog::{Limits, Options};
 
 use crate::failure::Failure;
-use crate::values::{Setting, age, count, limit, setting_bytes, size, time};
+use crate::values::{Setting, age, count, limit, setting_bytes, time};
 
 /// Under which the options of every command stand.
 const GLOBAL: &str = "Global options";
@@ -38,16 +40,18 @@ pub struct Args {
     )]
     memory: Option<usize>,
     /// Print JSON, for programs (docs/json.md)
-    #[arg(long, global = true, help_heading = GLOBAL)]
+    #[arg(long, global = true, env = "TIDELOG_JSON", hide_env = true, value_parser = FalseyValueParser::new(),
+        help_heading = GLOBAL)]
     pub json: bool,
     /// The names given (dataset, entity, prefix, after) are base64
     ///
     /// So names can be given that are not text, or that tables show escaped (as \xff). With --json a name that is not
     /// UTF-8 is printed in this form.
     #[arg(long, global = true, help_heading = GLOBAL)]
-    base64: bool,
+    pub base64: bool,
     /// Tell what the engine does; twice or more: in detail
-    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
+    #[arg(long, short, global = true, env = "TIDELOG_VERBOSE", hide_env = true, action = ArgAction::Count,
+        help_heading = GLOBAL)]
     pub verbose: u8,
     /// What to do
     #[command(subcommand)]
@@ -335,23 +339,32 @@ pub enum Consumer {
 impl Args {
     /// The store's directory.
     pub fn data(&self) -> PathBuf {
-        self.data_or(None)
+        self.named_data().unwrap_or_else(|| PathBuf::from("./data"))
     }
 
-    /// The same, where a file of settings may name another default.
-    pub fn data_or(&self, default: Option<PathBuf>) -> PathBuf {
+    fn named_data(&self) -> Option<PathBuf> {
         let named = || std::env::var_os("TIDELOG_DATA").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        self.data.clone().or_else(named).or(default).unwrap_or_else(|| PathBuf::from("./data"))
+        self.data.clone().or_else(named)
     }
 
     /// The memory budget, in bytes.
     pub fn memory(&self) -> usize {
-        self.memory_or(None)
+        self.memory.unwrap_or(256 << 20)
     }
 
-    /// The same, where a file of settings may name another default.
-    pub fn memory_or(&self, default: Option<usize>) -> usize {
-        self.memory.or(default).unwrap_or(256 << 20)
+    /// Takes these where nothing else was said.
+    #[cfg(feature = "server")]
+    pub fn default_to(
+        &mut self,
+        data: Option<PathBuf>,
+        memory: Option<usize>,
+        json: Option<bool>,
+        verbose: Option<u8>,
+    ) {
+        self.data = self.named_data().or(data);
+        self.memory = self.memory.or(memory);
+        self.json |= json.unwrap_or_default();
+        self.verbose = if self.verbose == 0 { verbose.unwrap_or_default() } else { self.verbose };
     }
 
     /// That the store's directory is one, if it is there.
@@ -375,25 +388,4 @@ impl Args {
     pub fn options(&self) -> Options {
         Options::default().memory(self.memory()).create_if_missing(false).background_compaction(false)
     }
-
-    /// The bytes of a name given as an argument.
-    pub fn name(&self, arg: &OsStr) -> Result<Vec<u8>, Failure> {
-        if self.base64 {
-            let text = arg.to_str().ok_or_else(|| Failure::invalid("a name in base64 is plain text"))?;
-            return Ok(tidelog::json::decode_base64("name", text)?);
-        }
-        bytes_of(arg)
-    }
-}
-
-#[cfg(unix)]
-fn bytes_of(arg: &OsStr) -> Result<Vec<u8>, Failure> {
-    use std::os::unix::ffi::OsStrExt;
-    Ok(arg.as_bytes().to_vec())
-}
-
-#[cfg(not(unix))]
-fn bytes_of(arg: &OsStr) -> Result<Vec<u8>, Failure> {
-    let text = arg.to_str().ok_or_else(|| Failure::invalid("a name that is not Unicode is given with --base64"))?;
-    Ok(text.as_bytes().to_vec())
 }

@@ -12,6 +12,7 @@ mod failure;
 mod import;
 mod interrupt;
 mod lines;
+mod names;
 mod output;
 mod piped;
 mod progress;
@@ -40,10 +41,15 @@ use output::Output;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    #[cfg_attr(not(feature = "server"), expect(unused_mut, reason = "only a server has a file of settings"))]
+    let mut args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
+    #[cfg(feature = "server")]
+    if let Err(failure) = serve::read_settings(&mut args) {
+        return failure.report(args.json);
+    }
     trace(&args);
     let mut out = Output::new(args.json);
     let outcome = run(&args, &mut out);

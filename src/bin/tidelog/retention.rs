@@ -1,5 +1,6 @@
 //! `retention`: how much of a dataset's past is kept.
 
+use tidelog::units::duration;
 use tidelog::{Cap, Error, json};
 
 use crate::args::{Args, Caps, Keep, Retention};
@@ -8,7 +9,7 @@ use crate::output::Output;
 use crate::store;
 use crate::table::Table;
 use crate::text::{number, shown, size};
-use crate::values::{Setting, duration};
+use crate::values::Setting;
 
 pub fn run(args: &Args, command: &Retention, out: &mut Output) -> Outcome {
     match command {

@@ -1,20 +1,17 @@
 //! `serve`: the store over HTTP. And `token`, which makes what lets a client in.
 
-use clap::Arg;
 use tidelog::server;
 use tidelog::{Engine, Error};
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::demo::{self, Demo};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
-use crate::values::size;
 
 /// Up to how much of a dataset the grace holds, in bytes: as the engine has it.
 const GRACE_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, clap::Args)]
-#[command(mut_args = with_units)]
 pub struct Serve {
     #[command(flatten)]
     pub settings: server::Settings,
@@ -23,10 +20,13 @@ pub struct Serve {
     pub demo: bool,
 }
 
-/// Sizes are read as everywhere on the command line: 4M as well as 4194304.
-fn with_units(arg: Arg) -> Arg {
-    let is_size = arg.get_value_names().is_some_and(|names| names.len() == 1 && names[0] == "BYTES");
-    if is_size { arg.value_parser(size) } else { arg }
+/// Puts what a server's file of settings says below what the command line and the environment do.
+pub fn read_settings(args: &mut Args) -> Outcome {
+    let Command::Serve(serve) = &mut args.command else { return Ok(()) };
+    serve.settings = std::mem::take(&mut serve.settings).with_file()?;
+    let settings = serve.settings.clone();
+    args.default_to(settings.data, settings.memory, settings.json, settings.verbose);
+    Ok(())
 }
 
 /// Serves the store until a signal ends it.
@@ -34,14 +34,13 @@ pub fn run(args: &Args, serve: &Serve, out: &mut Output) -> Outcome {
     let config = serve.settings.clone().resolve()?;
     let options = args
         .options()
-        .memory(args.memory_or(config.memory))
         .create_if_missing(true)
         .background_compaction(true)
         .sync_keys(config.keys.into())
         .grace(config.grace, GRACE_BYTES)
         .consumer_budget(config.consumer_bytes as u64);
     let options = if serve.demo { demo::options(options) } else { options };
-    let engine = Engine::open(args.data_or(config.data.clone()), options)?;
+    let engine = Engine::open(args.data(), options)?;
     let demo = serve.demo.then(|| Demo::begin(&engine)).transpose()?;
     let mut told = Ok(());
     server::run(engine, config, |address, tls| {
@@ -83,7 +82,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::Command;
 
     #[test]
     fn sizes_of_the_server_have_units_too() {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::cursor::Cursor;
 use crate::engine::Engine;
+use crate::engine::compaction::{Progress, compact_now, step, trim_one};
 use crate::engine::core::Core;
-use crate::engine::maintain::{Progress, compact_now, seal_all, step, trim_one};
+use crate::engine::maintain::seal_all;
 use crate::error::Result;
 use crate::options::{Compression, Options};
 use crate::types::{Batch, Cap, CompactionReport, Durability, Keep, Limits, Op, Retention};

@@ -39,7 +39,7 @@ pub struct Since {
     #[param(minimum = 1, maximum = 10_000)]
     pub limit: Option<usize>,
     /// At most this many bytes of entities and payloads
-    #[param(minimum = 1)]
+    #[param(minimum = 0)]
     pub bytes: Option<usize>,
     /// `latest` or `every`
     #[param(inline)]

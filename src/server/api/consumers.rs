@@ -39,7 +39,7 @@ struct Fetch {
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// At most this many bytes of entities and payloads
-    #[schema(minimum = 1)]
+    #[schema(minimum = 0)]
     bytes: Option<usize>,
     /// `latest` or `every`; a dataset that keeps a window has only the latter
     view: Option<ViewName>,
@@ -237,7 +237,9 @@ async fn remove(
 ) -> Result<Answer, Problem> {
     let (consumer, dataset) = (named(consumer)?, dataset_of(asked.dataset, asked.dataset_base64.as_deref())?);
     access.check(Scope::Write, &dataset)?;
-    app.run(move |engine| engine.consumer_remove(&consumer, dataset)).await?;
+    let (name, of) = (consumer.clone(), dataset.clone());
+    let removed = app.run(move |engine| engine.consumer_remove(&name, of)).await;
+    removed.map_err(|problem| problem.dataset(&dataset).consumer(&consumer))?;
     Answer::new(format, &Removed { removed: true })
 }
 

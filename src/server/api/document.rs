@@ -10,7 +10,9 @@ use super::schemas;
 #[openapi(
     info(
         title = "Tidelog",
-        description = "What changed in this dataset since my key? The HTTP interface of `tidelog serve`; docs/http.md explains it."
+        description = "What changed in this dataset since my key? The HTTP interface of `tidelog serve`; docs/http.md explains it.\n\n\
+            Also: a method that a path does not take is a 405; a head that is no HTTP is a 400, and one that is too large a 431, \
+            both without a body."
     ),
     components(schemas(schemas::Problem)),
     tags(
@@ -43,6 +45,14 @@ const WITH_BODY: &[(&str, &str)] = &[
     ("408", "The body did not arrive in time"),
     ("413", "The body is too large"),
     ("415", "The body's type or its compression is not one that is taken"),
+];
+
+/// Headers that an answer of these statuses may have, whatever the route.
+const HEADERS: &[(&[&str], &str, &str)] = &[
+    (&["401"], "WWW-Authenticate", "`Bearer`"),
+    (&["410", "429", "503", "507"], "Retry-After", "In how many seconds to come back"),
+    (&["410"], "Link", "Of relation `restart`: where to begin again"),
+    (&["412"], "ETag", "The present tag, if there is one"),
 ];
 
 /// The document, complete.
@@ -79,6 +89,9 @@ fn complete_operation(operation: &mut Value) {
             response["content"] = json!({
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
             });
+        }
+        for (_, name, description) in HEADERS.iter().filter(|(of, ..)| of.contains(&status.as_str())) {
+            response["headers"][*name] = json!({"description": description, "schema": {"type": "string"}});
         }
         add_cbor(response);
     }
@@ -197,6 +210,8 @@ mod tests {
         for status in ["400", "404", "413", "503"] {
             assert!(operation["responses"][status]["content"]["application/problem+json"].is_object(), "{status}");
         }
+        assert!(operation["responses"]["503"]["headers"]["Retry-After"].is_object());
+        assert!(operation["responses"]["400"].get("headers").is_none());
         assert!(operation["requestBody"]["content"]["application/cbor"].is_object());
         assert!(operation["responses"]["200"]["content"].get("application/cbor").is_none());
         assert!(operation.get("parameters").is_none());

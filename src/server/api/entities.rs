@@ -45,8 +45,9 @@ const ENTITY_BYTES: usize = 16 << 10;
         ), headers(
             ("ETag" = String, description = "The entity's key, in quotes"),
             ("Tidelog-Time" = String, description = "When it was committed, in Unix milliseconds"),
+            ("Tidelog-Origin" = String, description = "The client or device that made the change, if it was named"),
         )),
-        (status = 304, description = "The client knows it"),
+        (status = 304, description = "The client knows it; the headers of 200"),
     )
 )]
 async fn get(

@@ -41,7 +41,7 @@ struct Following {
     #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// At most this many bytes of entities and payloads in an event
-    #[param(minimum = 1)]
+    #[param(minimum = 0)]
     bytes: Option<usize>,
     /// `latest` or `every`
     view: Option<ViewName>,

@@ -75,8 +75,9 @@ impl Serialize for NameBody<'_> {
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the list that is known")
     ),
     responses(
-        (status = 200, description = "The list, with its `ETag`", body = many::GroupBody),
-        (status = 304, description = "It is the list that is known"),
+        (status = 200, description = "The list, with its `ETag`", body = many::GroupBody,
+            headers(("ETag" = String, description = "The list's tag, in quotes"))),
+        (status = 304, description = "It is the list that is known", headers(("ETag" = String, description = "The list's tag, in quotes"))),
         (status = 403, description = "The token's scope does not reach every member"),
         (status = 404, description = "There is no such group"),
     )
@@ -114,8 +115,10 @@ async fn get_group(
     ),
     request_body = GroupRequest,
     responses(
-        (status = 200, description = "The list, with its `ETag`", body = many::GroupBody),
-        (status = 201, description = "The same; there was no such group before", body = many::GroupBody),
+        (status = 200, description = "The list, with its `ETag`", body = many::GroupBody,
+            headers(("ETag" = String, description = "The list's tag, in quotes"))),
+        (status = 201, description = "The same; there was no such group before", body = many::GroupBody,
+            headers(("ETag" = String, description = "The list's tag, in quotes"))),
         (status = 403, description = "The token's scope does not reach every member"),
         (status = 412, description = "The list is another one by now"),
         (status = 507, description = "The disk is full")

@@ -15,7 +15,7 @@ use super::schemas;
 use crate::json::{self, CompactionBody, StoreStatBody};
 use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
-use crate::server::auth::{Access, Scope};
+use crate::server::auth::Access;
 use crate::server::problem::Problem;
 use crate::{Metrics, StoreStat};
 
@@ -130,7 +130,7 @@ struct StoreBody {
     responses((status = 200, description = "Figures", body = StoreBody))
 )]
 async fn store(app: Shared, access: Access, format: Format) -> Result<Answer, Problem> {
-    access.check(Scope::Read, b"")?;
+    access.check_reads_all()?;
     let (stat, metrics) = app.run(|engine| Ok((engine.store_stat()?, engine.metrics()))).await?;
     let body =
         StoreBody { stat: json::store_stat(&stat), metrics: MetricsBody::from(&metrics), server: ServerBody::of(&app) };
@@ -145,7 +145,7 @@ async fn store(app: Shared, access: Access, format: Format) -> Result<Answer, Pr
     responses((status = 200, description = "Figures", body = String, content_type = "text/plain"))
 )]
 async fn metrics(app: Shared, access: Access) -> Result<impl IntoResponse, Problem> {
-    access.check(Scope::Read, b"")?;
+    access.check_reads_all()?;
     let (stat, metrics) = app.run(|engine| Ok((engine.store_stat()?, engine.metrics()))).await?;
     let micros = app.counters.micros.load(Ordering::Relaxed);
     let text = prometheus(&stat, &metrics, &ServerBody::of(&app), answers(&app), micros);

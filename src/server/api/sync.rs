@@ -42,7 +42,7 @@ struct SyncRequest {
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// At most this many bytes of entities and payloads in all
-    #[schema(minimum = 1)]
+    #[schema(minimum = 0)]
     bytes: Option<usize>,
     view: Option<ViewName>,
     /// false: leave payloads out

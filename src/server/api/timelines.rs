@@ -61,7 +61,9 @@ struct TimelineBody<'a> {
     tag = "changes",
     params(("d" = String, Path, description = "The dataset"), Part),
     responses(
-        (status = 200, description = "Entries, newest first", body = schemas::TimelineBody),
+        (status = 200, description = "Entries, newest first", body = schemas::TimelineBody, headers(
+            ("Link" = String, description = "Of relations `next` (older) and `prev` (newer); none if there are no entries")
+        )),
         (status = 410, description = "What is next above `min_id` is gone; the `Link` of relation `restart` leads to the newest"),
     )
 )]

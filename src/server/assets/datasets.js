@@ -87,7 +87,7 @@ export class Datasets {
         try {
           const stat = await authorised(() => tidelog.stat(name));
           stats.push({ name, stat });
-          this.#fill(name, stat);
+          this.fill(name, stat);
         } catch (error) {
           // Deleted meanwhile, or out of this token's reach: the row stays as it is.
           if (![403, 404].includes(error.status)) throw error;
@@ -98,7 +98,8 @@ export class Datasets {
     return stats;
   }
 
-  #fill(name, stat) {
+  /** Writes what a dataset holds into its row, if it has one here. */
+  fill(name, stat) {
     const row = this.#rows.get(encodeName(name));
     const live = stat.entries - stat.superseded - stat.tombstones;
     const floor = (key) => (key === '0' ? '–' : key);

@@ -108,6 +108,7 @@ const look = every(1000, async () => {
   if (name === undefined) return;
   try {
     const stat = await authorised(() => tidelog.stat(name));
+    datasets.fill(name, stat);
     if (name === chosen) log.push(Date.now(), stat);
   } catch (error) {
     if (error.status === 404 && name === chosen) log.clear();

@@ -48,7 +48,7 @@ pub struct GroupSync {
     #[schema(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// At most this many bytes of entities and payloads in all
-    #[schema(minimum = 1)]
+    #[schema(minimum = 0)]
     bytes: Option<usize>,
     /// Wait up to this many seconds if nothing is due
     #[schema(minimum = 0)]

@@ -3,7 +3,7 @@
 //! `cargo run --release --features server --example load -- --serve target/release/tidelog [--seconds N] [ROW..]`
 //!
 //! starts `tidelog serve` on a store of its own (and `redis-server`, if one is installed, for the rows that compare), runs
-//! the rows named (all: delivery kill idle pages commits wrk socket), and prints a line of figures for each. `make load` does that.
+//! the rows named (all: delivery kill idle pages commits wrk socket sync), and prints a line of figures for each. `make load` does that.
 //! It connects to loopback addresses only.
 
 mod commits;
@@ -15,6 +15,7 @@ mod pages;
 mod redis;
 mod servers;
 mod socket;
+mod sync;
 mod wrk;
 
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ struct Plan {
     rows: Vec<String>,
 }
 
-const ROWS: &[&str] = &["delivery", "kill", "idle", "pages", "commits", "wrk", "socket"];
+const ROWS: &[&str] = &["delivery", "kill", "idle", "pages", "commits", "wrk", "socket", "sync"];
 
 impl Plan {
     fn from_args() -> Outcome<Plan> {
@@ -78,7 +79,8 @@ fn main() -> ExitCode {
                     "pages" => pages::run(&plan).await,
                     "commits" => commits::run(&plan).await,
                     "wrk" => wrk::run(&plan).await,
-                    _ => socket::run(&plan).await,
+                    "socket" => socket::run(&plan).await,
+                    _ => sync::run(&plan).await,
                 }
             })?;
         }

@@ -11,11 +11,11 @@ use crate::servers::Server;
 use crate::{Outcome, Plan, payload};
 
 pub const CONNECTIONS: u64 = 32;
-const ENTRIES: u64 = 20_000;
+pub const ENTRIES: u64 = 20_000;
 
 pub async fn run(plan: &Plan) -> Outcome {
     let server = Server::tidelog(&plan.serve)?;
-    fill(&server).await?;
+    fill(&server, ENTRIES).await?;
     for (format, accept) in [("JSON", ""), ("CBOR", "accept: application/cbor\r\n")] {
         let address: Arc<str> = server.address.as_str().into();
         let (until, mut clients) = (Instant::now() + plan.time(), JoinSet::new());
@@ -51,9 +51,9 @@ pub async fn run(plan: &Plan) -> Outcome {
 }
 
 /// Writes the entries that are read.
-pub async fn fill(server: &Server) -> Outcome {
+pub async fn fill(server: &Server, entries: u64) -> Outcome {
     let mut first = Connection::new(&server.address).await?;
-    for from in (0..ENTRIES).step_by(100) {
+    for from in (0..entries).step_by(100) {
         let changes: Vec<String> = (from..from + 100)
             .map(|n| format!(r#"{{"dataset":"d","op":"put","entity":"e{n}","payload":{}}}"#, payload(n)))
             .collect();

@@ -29,7 +29,7 @@ pub async fn run(plan: &Plan) -> Outcome {
         }
     }
     let server = Server::tidelog(&plan.serve)?;
-    pages::fill(&server).await?;
+    pages::fill(&server, pages::ENTRIES).await?;
     wrk(plan, &server, "tidelog", "pages", pages::CONNECTIONS)
 }
 

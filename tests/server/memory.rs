@@ -27,7 +27,7 @@ fn clients_that_do_not_read_hold_no_more_than_there_is_for_pages() {
         std::thread::sleep(Duration::from_millis(20));
     }
     drop(slow);
-    // A hundred pages of eleven megabytes would be a gigabyte.
-    assert!(most < before + (256 << 20), "{} MiB above {} MiB", (most - before) >> 20, before >> 20);
+    // A hundred pages of eleven megabytes would be a gigabyte. What is freed goes back to the system late, so twice the option.
+    assert!(most < before + (32 << 20), "{} MiB above {} MiB", (most - before) >> 20, before >> 20);
     assert_eq!(server.get(entity).body.len(), 8 << 20);
 }

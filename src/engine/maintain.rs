@@ -1,7 +1,8 @@
 //! The one thread that writes to the index store: it seals tails, trims what is due, and does whole-store jobs.
 //!
 //! A tail is sealed between any two steps of anything else, since appends may be waiting for that; and all else gets its
-//! turn between any two seals, since appends may keep it sealing for ever.
+//! turn between any two seals, since appends may keep it sealing for ever. Only a first tail after a quiet time waits for a
+//! moment (`FirstSeal`), and what runs in the background waits with it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,8 +25,10 @@ use crate::tail::Tail;
 const IDLE: Duration = Duration::from_secs(1);
 /// How soon a failed seal is tried again.
 const RETRY: Duration = Duration::from_millis(50);
-/// How long the first tail after a quiet time waits for another before it is sealed.
+/// How long the first tail after a quiet time waits for another before it is sealed, unless it is smaller than this: then its
+/// seal takes a few milliseconds.
 const PUT_OFF: Duration = Duration::from_millis(500);
+const PUT_OFF_BYTES: usize = 4 << 20;
 /// How long after a seal it is quiet.
 const QUIET: Duration = Duration::from_secs(1);
 /// By how much the thread yields to others: on a busy machine a seal is to be late rather than the commits that come
@@ -92,15 +95,14 @@ impl Jobs {
 
     fn next(&self, wait: Duration) -> Next {
         let mut state = self.state.lock();
-        let mut timed_out = false;
         if !state.awake && !state.stop && state.jobs.is_empty() {
-            timed_out = self.changed.wait_for(&mut state, wait).timed_out();
+            self.changed.wait_for(&mut state, wait);
         }
         state.awake = false;
         match (state.stop, state.jobs.pop_front()) {
             (true, _) => Next::Stop,
             (false, Some(job)) => Next::Job(job),
-            (false, None) => Next::Nothing { timed_out },
+            (false, None) => Next::Nothing,
         }
     }
 }
@@ -108,26 +110,33 @@ impl Jobs {
 enum Next {
     Stop,
     Job(Job),
-    Nothing { timed_out: bool },
+    Nothing,
 }
 
 /// Puts off the first seal after a quiet time: a burst that fits the tails is not to share the cores with it. Where tails
 /// come one after another, a seal that waits would only make appends wait for it later.
 struct FirstSeal {
-    put_off: bool,
+    due: Option<Instant>,
+    /// How many seals there were when last looked.
+    seals: u64,
     quiet_from: Instant,
 }
 
 impl FirstSeal {
-    /// Whether to wait once more instead of sealing, with so many tails waiting.
-    fn put_off(&mut self, next: &Next, frozen: usize, now: Instant) -> bool {
-        let waited = self.put_off && matches!(next, Next::Nothing { timed_out: true });
-        self.put_off = frozen == 1 && !waited && !matches!(next, Next::Job(_)) && now >= self.quiet_from;
-        self.put_off
+    fn new(now: Instant) -> FirstSeal {
+        FirstSeal { due: None, seals: 0, quiet_from: now }
     }
 
-    fn sealed(&mut self, now: Instant) {
-        self.quiet_from = now + QUIET;
+    /// For how long a tail of so many bytes that waits alone is not sealed yet, after so many seals.
+    fn put_off(&mut self, alone: Option<usize>, seals: u64, now: Instant) -> Duration {
+        if std::mem::replace(&mut self.seals, seals) != seals {
+            self.quiet_from = now + QUIET;
+        }
+        if now < self.quiet_from || alone.is_none_or(|bytes| bytes < PUT_OFF_BYTES) {
+            self.due = None;
+            return Duration::ZERO;
+        }
+        self.due.get_or_insert(now + PUT_OFF).saturating_duration_since(now)
     }
 }
 
@@ -147,16 +156,24 @@ fn work(core: &Core) {
     let mut trimming_from = Instant::now();
     let mut wait = IDLE;
     let mut passed_over = BTreeSet::new();
-    let mut first = FirstSeal { put_off: false, quiet_from: trimming_from };
+    let mut first = FirstSeal::new(trimming_from);
     loop {
         let next = core.jobs.next(wait);
         if matches!(next, Next::Stop) {
             return;
         }
-        let frozen = core.tails.pin().frozen().len();
-        wait = match first.put_off(&next, frozen, Instant::now()) {
-            true => PUT_OFF,
-            false => seal_waiting(core, &mut first),
+        let put_off = match next {
+            Next::Nothing => first.put_off(alone(core), core.metrics.seals.load(Ordering::Relaxed), Instant::now()),
+            _ => Duration::ZERO,
+        };
+        if !put_off.is_zero() {
+            wait = put_off;
+            continue;
+        }
+        wait = match seal_next(core) {
+            Ok(()) if core.tails.pin().frozen().is_empty() => IDLE,
+            Ok(()) => Duration::ZERO,
+            Err(_) => RETRY,
         };
         if let Next::Job(job) = next {
             job(core);
@@ -184,17 +201,11 @@ fn work(core: &Core) {
     }
 }
 
-/// Seals a tail, if one waits for it: when to look again.
-fn seal_waiting(core: &Core, first: &mut FirstSeal) -> Duration {
-    let waiting = core.tails.pin().frozen().len();
-    let outcome = seal_next(core);
-    if waiting > 0 {
-        first.sealed(Instant::now());
-    }
-    match outcome {
-        Ok(()) if core.tails.pin().frozen().is_empty() => IDLE,
-        Ok(()) => Duration::ZERO,
-        Err(_) => RETRY,
+/// The bytes of a tail that waits for its seal alone, where nothing is in the way of that.
+fn alone(core: &Core) -> Option<usize> {
+    match core.tails.pin().frozen() {
+        [tail] if core.seal_failure().is_none() => Some(tail.bytes()),
+        _ => None,
     }
 }
 
@@ -292,16 +303,20 @@ mod tests {
     fn a_seal_is_put_off_once_and_only_after_a_quiet_time() {
         let began = Instant::now();
         let at = |ms| began + Duration::from_millis(ms);
-        let (woken, timed_out) = (Next::Nothing { timed_out: false }, Next::Nothing { timed_out: true });
-        let mut first = FirstSeal { put_off: false, quiet_from: began };
-        assert!(!first.put_off(&timed_out, 0, at(0)));
-        assert!(first.put_off(&woken, 1, at(1)));
-        assert!(!first.put_off(&timed_out, 1, at(501)), "it has waited");
-        first.sealed(at(600));
-        assert!(!first.put_off(&woken, 1, at(700)), "tails come one after another");
-        assert!(first.put_off(&woken, 1, at(1_600)), "it was quiet again");
-        assert!(!first.put_off(&woken, 2, at(1_601)), "appends may be about to wait");
-        assert!(first.put_off(&timed_out, 1, at(1_602)), "another tail, which has not waited");
-        assert!(!first.put_off(&Next::Job(Box::new(|_| ())), 1, at(1_603)), "a job comes after the seals");
+        let large = Some(PUT_OFF_BYTES);
+        let mut first = FirstSeal::new(began);
+        assert_eq!(first.put_off(None, 0, at(0)), Duration::ZERO);
+        assert_eq!(first.put_off(large, 0, at(1)), PUT_OFF);
+        assert_eq!(first.put_off(large, 0, at(201)), PUT_OFF - Duration::from_millis(200), "woken, it waits on");
+        assert_eq!(first.put_off(large, 0, at(501)), Duration::ZERO, "it has waited");
+        assert_eq!(first.put_off(large, 1, at(700)), Duration::ZERO, "tails come one after another");
+        assert_eq!(first.put_off(large, 1, at(1_700)), PUT_OFF, "it was quiet again");
+        assert_eq!(
+            first.put_off(None, 1, at(1_701)),
+            Duration::ZERO,
+            "there is another, and appends may be about to wait"
+        );
+        assert_eq!(first.put_off(large, 1, at(1_702)), PUT_OFF, "another tail, which has not waited");
+        assert_eq!(first.put_off(Some(PUT_OFF_BYTES - 1), 1, at(1_703)), Duration::ZERO, "a small one");
     }
 }

@@ -27,16 +27,17 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(deserialize_with = "sized")]
     pub memory: Option<usize>,
-    /// Whether the log is JSON; as a flag it stands before the command.
+    /// Whether output and log are JSON; as a flag it stands before the command.
     #[arg(skip)]
     pub json: Option<bool>,
     /// How much is logged; as a flag it stands before the command.
     #[arg(skip)]
     pub verbose: Option<u8>,
-    /// Where to listen [default: 127.0.0.1:7171]
-    #[arg(long, env = "TIDELOG_LISTEN", value_name = "ADDRESS", value_parser = address)]
-    #[serde(deserialize_with = "addressed")]
-    pub listen: Option<SocketAddr>,
+    /// Where to listen, an address or a host with a port [default: 127.0.0.1:7171]
+    ///
+    /// Of a host's addresses the first one is taken, of version 4 if there is one.
+    #[arg(long, env = "TIDELOG_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<String>,
     /// The file of access tokens; without one only a loopback address can be listened on
     ///
     /// A line is `SHA256 SCOPE [PREFIX]`: the token's hash in hex, read, write or admin, and the prefix of the datasets.
@@ -44,10 +45,10 @@ pub struct Settings {
     #[arg(long, env = "TIDELOG_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
     /// The TLS certificate chain (PEM)
-    #[arg(long, env = "TIDELOG_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "TIDELOG_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// The key of the TLS certificate (PEM)
-    #[arg(long, env = "TIDELOG_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "TIDELOG_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// An origin whose pages may call this server from a browser; may be given several times
     #[arg(long, env = "TIDELOG_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
@@ -222,7 +223,7 @@ impl Settings {
             value => Ok(value),
         };
         let config = Config {
-            listen: all.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7171))),
+            listen: address(all.listen.as_deref().unwrap_or("127.0.0.1:7171"))?,
             tokens: all.tokens,
             tls,
             cors_origins: all.cors_origin.unwrap_or_default(),
@@ -254,15 +255,14 @@ impl Settings {
     }
 }
 
-/// The address that a text names. Of several of a host the first of version 4, which most clients try first.
-fn address(text: &str) -> std::result::Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().map_err(|error| format!("{error}; write it as 127.0.0.1:7171"))?;
-    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| "there is no such host".to_owned())
-}
-
-/// The same, in a file.
-fn addressed<'de, D: Deserializer<'de>>(file: D) -> std::result::Result<Option<SocketAddr>, D::Error> {
-    address(&String::deserialize(file)?).map(Some).map_err(D::Error::custom)
+/// The address that a text names.
+fn address(text: &str) -> Result<SocketAddr> {
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| invalid(format!("listen: {text}: {error}; write it as 127.0.0.1:7171 or localhost:7171")))?;
+    let first = found.next();
+    let address = first.filter(SocketAddr::is_ipv4).or_else(|| found.find(SocketAddr::is_ipv4)).or(first);
+    address.ok_or_else(|| invalid(format!("listen: the host of {text} has no address")))
 }
 
 /// A size in a file: a number, or a text with a unit.
@@ -309,12 +309,13 @@ mod tests {
         let read = |text: &str| toml::from_str::<Settings>(text);
         let settings = read("page-bytes = \"4M\"\nmemory = 65536\nlisten = \"localhost:7171\"\n").unwrap();
         assert_eq!((settings.page_bytes, settings.memory), (Some(4 << 20), Some(65_536)));
-        assert!(settings.listen.unwrap().ip().is_loopback());
-        for (wrong, says) in [
-            ("page-bytes = \"4X\"", "a number with K, M, G or T"),
-            ("page-bytes = 1.5", "with a unit, as \"4M\""),
-            ("listen = \"7171\"", "write it as 127.0.0.1:7171"),
-        ] {
+        let listen = settings.resolve().unwrap().listen;
+        assert!(listen.ip().is_loopback() && listen.port() == 7171, "{listen}");
+        let error = read("listen = \"7171\"").unwrap().resolve().unwrap_err();
+        assert!(error.to_string().contains("write it as 127.0.0.1:7171"), "{error}");
+        for (wrong, says) in
+            [("page-bytes = \"4X\"", "a number with K, M, G or T"), ("page-bytes = 1.5", "with a unit, as \"4M\"")]
+        {
             assert!(read(wrong).unwrap_err().to_string().contains(says), "{wrong}: {}", read(wrong).unwrap_err());
         }
     }
@@ -336,7 +337,7 @@ mod tests {
         let all: Settings = toml::from_str(&lines.collect::<Vec<_>>().join("\n")).unwrap();
         let written = format!("{all:?}");
         assert_eq!(written.matches("None").count(), 1, "all but the file itself: {written}");
-        assert_eq!((all.memory, all.listen), (Some(256 << 20), "127.0.0.1:7171".parse().ok()));
+        assert_eq!((all.memory, all.listen.clone()), (Some(256 << 20), Some("127.0.0.1:7171".to_owned())));
         let shown = Settings { tokens: None, tls_cert: None, tls_key: None, ..all };
         let shown = Settings { cors_origin: None, ..shown }.resolve().unwrap();
         assert_eq!(format!("{shown:?}"), format!("{:?}", Settings::default().resolve().unwrap()));
@@ -360,7 +361,7 @@ mod tests {
 
     #[test]
     fn others_are_not_let_in_without_tokens() {
-        let listen = Some(SocketAddr::from(([0, 0, 0, 0], 7171)));
+        let listen = Some("0.0.0.0:7171".to_owned());
         let error = Settings { listen, ..Settings::default() }.resolve().unwrap_err();
         assert!(error.to_string().contains("access tokens"), "{error}");
     }

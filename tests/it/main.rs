@@ -14,6 +14,7 @@ mod consumer_lease;
 mod consumers;
 mod damaged_files;
 mod expect;
+mod first_seal;
 mod floor_cost;
 mod full_disk;
 #[cfg(feature = "testing")]

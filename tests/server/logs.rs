@@ -53,14 +53,15 @@ fn the_file_of_settings_names_store_log_and_address() {
     let (file, data) = (dir.path().join("tidelog.toml"), dir.path().join("data"));
     let settings = format!("data = {data:?}\nlisten = \"localhost:0\"\nmemory = \"32M\"\njson = true\nverbose = 2\n");
     std::fs::write(&file, settings).expect("a file");
-    let with = |args: &[&str]| {
+    let with = |args: &[&str], verbose: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidelog"));
-        command.args(args).args(["serve", "--config"]).arg(&file);
+        command.env("TIDELOG_VERBOSE", verbose).args(args).args(["serve", "--config"]).arg(&file);
         log_of(command, "/healthz")
     };
-    let told = with(&[]);
+    let told = with(&[], "");
     assert!(told.lines().all(|line| line.starts_with('{')) && told.contains(r#""answered""#), "{told}");
     assert!(data.is_dir());
-    let told = with(&["-v"]);
+    let told = with(&["-v"], "0");
     assert!(told.contains(r#""opened""#) && !told.contains(r#""answered""#), "the flag comes first: {told}");
+    assert_eq!(with(&[], "0"), "", "the environment comes before the file");
 }

@@ -124,6 +124,7 @@ fn row(ctx: &Ctx, name: &str) {
     row.id = name.to_owned();
     row.quick = ctx.quick;
     row.date = report::today();
+    row.commit = report::commit();
     row.command = report::command(ctx, name);
     row.took_s = begun.elapsed().as_secs_f64();
     for goal in &row.goals {

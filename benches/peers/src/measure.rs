@@ -213,6 +213,8 @@ pub struct Row {
     /// Set by the run.
     pub quick: bool,
     pub date: String,
+    #[serde(default)]
+    pub commit: String,
     pub command: String,
     pub took_s: f64,
 }

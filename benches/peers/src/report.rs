@@ -70,6 +70,11 @@ fn output(program: &str, args: &[&str]) -> String {
     String::from_utf8_lossy(&out).trim().to_owned()
 }
 
+/// The commit that is measured, with a mark if the tree holds more than that.
+pub fn commit() -> String {
+    output("git", &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--abbrev=12"])
+}
+
 fn machine(rows: &[Row]) -> String {
     let file = |path| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
@@ -82,14 +87,13 @@ fn machine(rows: &[Row]) -> String {
     let kernel = output("uname", &["-sr"]);
     let here = env!("CARGO_MANIFEST_DIR");
     let disk = output("df", &["--output=fstype", here]).lines().last().unwrap_or_default().to_owned();
-    let commit = output("git", &["-C", here, "rev-parse", "--short=12", "HEAD"]);
     let mut dates: Vec<&str> = rows.iter().map(|row| row.date.as_str()).collect();
     dates.sort_unstable();
     dates.dedup();
     let short = if rows.iter().any(|row| row.quick) { " **A short run: no figures to go by.**" } else { "" };
     let minutes = rows.iter().map(|row| row.took_s).sum::<f64>() / 60.0;
     format!(
-        "{cpu}, {cores} cores, {memory} GiB, {disk}, {kernel}; {}; commit {commit}; {minutes:.0} minutes in all.{short}\n\
+        "{cpu}, {cores} cores, {memory} GiB, {disk}, {kernel}; {}; {minutes:.0} minutes in all.{short}\n\
          Peers: {}.\n\n",
         dates.join(", "),
         versions()
@@ -168,7 +172,8 @@ fn goals(rows: &[Row]) -> String {
 fn notes(rows: &[Row]) -> String {
     let mut out = String::new();
     for row in rows {
-        writeln!(out, "**{}** (`{}`, {}, {:.0} s)\n", row.title, row.command, row.date, row.took_s)
+        let commit = if row.commit.is_empty() { String::new() } else { format!(", commit {}", row.commit) };
+        writeln!(out, "**{}** (`{}`, {}{commit}, {:.0} s)\n", row.title, row.command, row.date, row.took_s)
             .expect("memory takes it");
         let others = row.series.iter().filter(|series| Kind::ALL.iter().all(|kind| kind.name() != series.engine));
         for series in others {

@@ -5,8 +5,7 @@ use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use tidelog::units::size;
 use tidelog::{Limits, Options};
 
@@ -40,8 +39,7 @@ pub struct Args {
     )]
     memory: Option<usize>,
     /// Print JSON, for programs (docs/json.md)
-    #[arg(long, global = true, env = "TIDELOG_JSON", hide_env = true, value_parser = FalseyValueParser::new(),
-        help_heading = GLOBAL)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// The names given (dataset, entity, prefix, after) are base64
     ///
@@ -50,8 +48,7 @@ pub struct Args {
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub base64: bool,
     /// Tell what the engine does; twice or more: in detail
-    #[arg(long, short, global = true, env = "TIDELOG_VERBOSE", hide_env = true, action = ArgAction::Count,
-        help_heading = GLOBAL)]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
     /// What to do
     #[command(subcommand)]

@@ -1,5 +1,8 @@
 //! `serve`: the store over HTTP. And `token`, which makes what lets a client in.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use tidelog::server;
 use tidelog::{Engine, Error};
 
@@ -20,13 +23,24 @@ pub struct Serve {
     pub demo: bool,
 }
 
-/// Puts what a server's file of settings says below what the command line and the environment do.
+/// Puts what a server's file of settings says below what the command line and the environment do. How it logs is said
+/// there too; other commands know flags alone for that, as their output is read by whoever calls them.
 pub fn read_settings(args: &mut Args) -> Outcome {
     let Command::Serve(serve) = &mut args.command else { return Ok(()) };
-    serve.settings = std::mem::take(&mut serve.settings).with_file()?;
+    let mut settings = std::mem::take(&mut serve.settings);
+    settings.json = from_environment("TIDELOG_JSON")?;
+    settings.verbose = from_environment("TIDELOG_VERBOSE")?;
+    serve.settings = settings.with_file()?;
     let settings = serve.settings.clone();
     args.default_to(settings.data, settings.memory, settings.json, settings.verbose);
     Ok(())
+}
+
+/// A setting from the environment; none if it is empty.
+fn from_environment<T: FromStr<Err: Display>>(name: &str) -> Outcome<Option<T>> {
+    let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let text = text.to_string_lossy();
+    text.parse().map(Some).map_err(|error| Failure::invalid(format!("{name}: {text}: {error}")))
 }
 
 /// Serves the store until a signal ends it.

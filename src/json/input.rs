@@ -68,10 +68,13 @@ fn invalid(what: impl Into<String>) -> Error {
 fn explain(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
+    let kind = if error.is_syntax() || error.is_eof() { "this is no JSON: " } else { "" };
     match message.strip_suffix(&place) {
-        Some(what) if error.line() > 1 => format!("{what} (line {} of it, column {})", error.line(), error.column()),
-        Some(what) => format!("{what} (column {})", error.column()),
-        None => message,
+        Some(what) if error.line() > 1 => {
+            format!("{kind}{what} (line {} of it, column {})", error.line(), error.column())
+        }
+        Some(what) => format!("{kind}{what} (column {})", error.column()),
+        None => format!("{kind}{message}"),
     }
 }
 

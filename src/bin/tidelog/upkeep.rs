@@ -100,10 +100,10 @@ fn found(finding: &Finding) -> String {
 fn verified(report: &VerifyReport) -> Table {
     let mut table = Table::of_facts();
     table.fact("findings", number(report.findings.len() as u64));
-    table.fact("frames", number(report.frames));
-    table.fact("chunks", number(report.chunks));
-    table.fact("entries", number(report.entries));
-    table.fact("datasets", number(report.datasets));
+    table.fact("commits in the log", number(report.frames));
+    table.fact("sealed chunks", number(report.chunks));
+    table.fact("sealed entries", number(report.entries));
+    table.fact("sealed datasets", number(report.datasets));
     table.fact("read", size(report.bytes));
     table
 }

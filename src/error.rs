@@ -145,7 +145,7 @@ pub enum StaleReason {
     HistoryTrimmed,
     /// The cursor belongs to a history of this store that was rolled back (a restore, a crash), or to another store.
     OtherLineage,
-    /// The dataset was deleted and created again since.
+    /// The dataset was deleted and created again since, or the cursor is of another store's of the same name.
     Recreated,
     /// The cursor names a key that this store has not published.
     Future,

@@ -2,7 +2,9 @@
 
 mod common;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::{BATCH, Rng, batch, fill, store};
@@ -67,16 +69,43 @@ fn time(path: &Path, unsealed: u64, round: u64, stop: Stop) -> Duration {
     taken
 }
 
+/// Copies a store as it is at one moment: again, if files came or went meanwhile, as they do while RocksDB merges some.
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
+    loop {
+        let before = names(from);
+        if before.is_ok() && copy_files(from, to).is_ok() && names(from).ok() == before.ok() {
+            return;
+        }
+        // It may not even have been begun.
+        let _ = std::fs::remove_dir_all(to);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         match from.is_dir() {
-            true => copy(&from, &to),
-            false => drop(std::fs::copy(&from, &to).expect("it can be copied")),
+            true => copy_files(&from, &to)?,
+            false => drop(std::fs::copy(&from, &to)?),
         }
     }
+    Ok(())
+}
+
+/// All files below a directory.
+fn names(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut all = BTreeSet::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => all.extend(names(&path)?),
+            false => drop(all.insert(path)),
+        }
+    }
+    Ok(all)
 }
 
 criterion_group!(benches, open);

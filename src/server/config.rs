@@ -257,11 +257,11 @@ impl Settings {
 
 /// The address that a text names.
 fn address(text: &str) -> Result<SocketAddr> {
-    let mut found = text
+    let found = text
         .to_socket_addrs()
         .map_err(|error| invalid(format!("listen: {text}: {error}; write it as 127.0.0.1:7171 or localhost:7171")))?;
-    let first = found.next();
-    let address = first.filter(SocketAddr::is_ipv4).or_else(|| found.find(SocketAddr::is_ipv4)).or(first);
+    // The first of those of version 4, or else the first.
+    let address = found.min_by_key(SocketAddr::is_ipv6);
     address.ok_or_else(|| invalid(format!("listen: the host of {text} has no address")))
 }
 

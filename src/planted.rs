@@ -1,5 +1,5 @@
-//! Bugs that can be planted, to see that the tests find them. Each is asked for by [`planted`] at the one place where it
-//! would be made.
+//! Bugs that can be planted, to see that the tests find them. Each is asked for by [`planted`] where it would be
+//! made.
 //!
 //! Without the feature `testing` the answer is the constant `false`, and nothing of this is compiled in. With it, a bug is
 //! there only for the thread that called [`with`], and for the threads of the engines that were opened there: so tests
@@ -13,7 +13,7 @@ pub enum Bug {
     AckBeforeSync,
     /// `visible` moves when a group is written.
     VisibleBeforeSync,
-    /// `visible` moves before a large commit is in the tail.
+    /// `visible` moves before a large commit is in the tail, where the next leader alone puts it.
     VisibleBeforeInTail,
     /// A conflict is answered before the sync of what it conflicts with.
     ConflictBeforeSync,

@@ -27,7 +27,8 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
-    /// The cursor can no longer be served. Start again from [`Cursor::START`](crate::Cursor::START).
+    /// The cursor can no longer be served. Start again from [`Cursor::START`](crate::Cursor::START), or from
+    /// [`Cursor::oldest`](crate::Cursor::oldest) if that is gone too.
     Stale(Stale),
     /// An expectation of the batch did not hold; nothing was written. Read the entity, merge, and try again.
     Conflict {
@@ -240,6 +241,11 @@ impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dataset, position, floor) = (Name(&self.dataset), self.position, self.floor);
         match self.reason {
+            StaleReason::Trimmed if position == 0 => write!(
+                f,
+                "dataset '{dataset}' no longer has its start: living entries up to key {floor} may be gone; begin at the \
+                 oldest that is left"
+            ),
             StaleReason::Trimmed => write!(
                 f,
                 "the cursor at key {position} is too old for dataset '{dataset}': deletes up to key {floor} may be \

@@ -171,8 +171,9 @@ impl Options {
         self
     }
 
-    /// How far the wall clock may jump across a restart before retention by age waits for
-    /// [`Engine::confirm_clock`](crate::Engine::confirm_clock) (default 7 days).
+    /// How far ahead of the last commit the wall clock may be at opening (default 7 days). Beyond that it is not believed:
+    /// commits are dated, and retention by age goes on, from that commit's time until
+    /// [`Engine::confirm_clock`](crate::Engine::confirm_clock).
     pub fn clock_jump(mut self, limit: Duration) -> Options {
         self.clock_jump = limit;
         self

@@ -14,7 +14,7 @@ pub type LocalError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// The position is too old, or of another history (410): forget what is held and read again from
-    /// [`Cursor::START`](crate::Cursor::START). A [`Replica`](super::Replica) does that by itself.
+    /// [`Cursor::START`](crate::Cursor::START), or from [`Cursor::oldest`](crate::Cursor::oldest) if that is refused too. A [`Replica`](super::Replica) does that by itself.
     Stale(Box<Problem>),
     /// Another writer was faster (409, 412): nothing was written; read again, decide again.
     Conflict(Box<Problem>),

@@ -92,7 +92,7 @@ impl<L: Local> Replica<L> {
             let cursor = self.local.cursor().unwrap_or(Cursor::START);
             let page = match self.client.wait_changes(&self.dataset, &cursor, self.limits, wait) {
                 Ok(page) => page,
-                Err(Error::Stale(problem)) => return self.reset(&problem),
+                Err(Error::Stale(problem)) => return self.reset(&problem, cursor),
                 Err(Error::NotFound(problem)) if problem.kind == NO_DATASET => {
                     progress.reset = self.local.cursor().is_some();
                     self.local.replace(BTreeMap::new(), Cursor::START).map_err(Error::Local)?;
@@ -111,19 +111,21 @@ impl<L: Local> Replica<L> {
     }
 
     /// Puts a complete new copy in the place of the one that cannot be mended.
-    fn reset(&mut self, why: &Problem) -> Result<Progress> {
-        let mut pause = why.retry_after;
+    fn reset(&mut self, why: &Problem, refused: Cursor) -> Result<Progress> {
+        // The start itself is gone of a dataset that was a window once: then what is still there is all there is.
+        let again = |refused| if refused == Cursor::START { Cursor::oldest() } else { Cursor::START };
+        let (mut pause, mut from) = (why.retry_after, again(refused));
         loop {
             // Others have gone stale at the same moment: the server spreads them over a time.
             std::thread::sleep(pause.unwrap_or_default());
-            match self.whole() {
+            match self.whole(from) {
                 Ok((entries, cursor, position)) => {
                     let progress = Progress { entries: entries.len(), reset: true, position };
                     self.local.replace(entries, cursor).map_err(Error::Local)?;
                     return Ok(progress);
                 }
-                // It was overtaken while it read.
-                Err(Error::Stale(problem)) => pause = problem.retry_after,
+                // Or it was overtaken while it read.
+                Err(Error::Stale(problem)) => (pause, from) = (problem.retry_after, again(from)),
                 Err(Error::NotFound(problem)) if problem.kind == NO_DATASET => {
                     self.local.replace(BTreeMap::new(), Cursor::START).map_err(Error::Local)?;
                     return Ok(Progress { reset: true, ..Progress::default() });
@@ -133,8 +135,8 @@ impl<L: Local> Replica<L> {
         }
     }
 
-    fn whole(&self) -> Result<(BTreeMap<Bytes, Entry>, Cursor, SyncKey)> {
-        let (mut entries, mut cursor) = (BTreeMap::new(), Cursor::START);
+    fn whole(&self, mut cursor: Cursor) -> Result<(BTreeMap<Bytes, Entry>, Cursor, SyncKey)> {
+        let mut entries = BTreeMap::new();
         loop {
             let page = self.client.changes(&self.dataset, &cursor, self.limits)?;
             apply(&mut entries, page.entries.into_iter().collect());

@@ -27,7 +27,12 @@ impl EngineClock {
         let wall = clock.wall_ms();
         let trusted = last_ms == 0 || wall <= last_ms.saturating_add(jump_ms);
         if !trusted {
-            tracing::warn!(wall, last_ms, "the clock jumped: retention by age waits for `confirm_clock`");
+            tracing::warn!(
+                wall,
+                last_ms,
+                "the clock is far ahead of the last commit: commits are dated and retention by age goes on from \
+                 that one until it is confirmed (`Engine::confirm_clock`, `--confirm-clock`)"
+            );
         }
         let anchor = Mutex::new((if trusted { wall } else { last_ms }, clock.monotonic_ms()));
         EngineClock { clock, anchor, latest: AtomicU64::new(wall.max(last_ms)), jump_ms }

@@ -46,7 +46,8 @@ impl Engine {
         maintain::run_sealed(&*self.core()?, |_| Ok(()), || {})
     }
 
-    /// Accepts the wall clock as it is now, after a jump across a restart has held back retention by age.
+    /// Accepts the wall clock as it is now, after a jump across a restart: until then commits are dated from the last one
+    /// before it on, and retention by age is held back as far. The first commit after it makes it known to the store.
     pub fn confirm_clock(&self) {
         if let Ok(core) = self.core() {
             core.clock.confirm();

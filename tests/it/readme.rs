@@ -49,7 +49,7 @@ fn the_table_of_limits_is_what_the_code_has() {
             mib("MAX_PAYLOAD_BYTES"),
         ),
         format!(
-            "| commit | 1/16 of the memory option (16 MiB by default) and 64 KiB, at most {} GiB and {} changes; each change counts {} bytes besides, each dataset {} |",
+            "| commit | 1/16 of the memory option (16 MiB by default) and 64 KiB, at most {} GiB and {} changes; each change counts {} bytes besides, each run of changes to one dataset {} |",
             limit("MAX_BODY_BYTES") >> 30,
             grouped(limit("MAX_COMMIT_CHANGES")),
             constant("src/tail.rs", "const ENTRY_OVERHEAD_BYTES"),

@@ -44,6 +44,50 @@ fn a_position_below_the_history_that_is_kept_is_told_with_the_floor() {
     assert_eq!(server.get("/v1/timelines/a%2Fb").ok()["entries"][0]["key"], "21");
 }
 
+/// A dataset of which the oldest entries went when it was a window, and which keeps all that lives since.
+fn once_a_window() -> Server {
+    Server::prepared(
+        &[
+            &["retention", "set", "d", "--keep", "window", "--history-entries", "3"],
+            &["compact", "--grace", "0s"],
+            &["retention", "set", "d", "--keep", "live"],
+        ],
+        &(0..20).map(|n| put("d", &format!("e{n}"), "1") + "\n").collect::<String>(),
+    )
+}
+
+#[test]
+fn where_the_start_itself_is_gone_the_oldest_is_the_way_back() {
+    let server = once_a_window();
+    let from_key = server.get("/v1/datasets/d/changes?since=2");
+    from_key.problem(410, "stale_trimmed");
+    assert_eq!(restart(&from_key), "/v1/datasets/d/changes?since=start");
+    for route in ["changes", "events"] {
+        let from_start = server.get(&format!("/v1/datasets/d/{route}?since=start"));
+        from_start.problem(410, "stale_trimmed");
+        assert_eq!(restart(&from_start), format!("/v1/datasets/d/{route}?since=oldest"));
+    }
+    let oldest = field(&server.get("/v1/datasets/d/changes?since=oldest").ok(), "entity");
+    assert_eq!(oldest, ["e17", "e18", "e19"]);
+}
+
+#[test]
+fn a_group_reads_it_from_the_oldest_too() {
+    let server = once_a_window();
+    server.request("PUT", "/v1/groups/g").json(json!({"datasets": ["d"]})).answer();
+    let sync = |ack: Option<&str>| {
+        let asked = json!({"device": "phone", "ack": ack});
+        server.request("POST", "/v1/groups/g/sync").json(asked).answer().ok()
+    };
+    let first = sync(None);
+    assert_eq!((&first["datasets"][0]["status"], &first["more"]), (&json!("reset"), &json!(false)));
+    assert_eq!(field(&first["datasets"][0], "entity"), ["e17", "e18", "e19"]);
+    server.commit(put("d", "new", "1"));
+    let next = sync(first["ack"].as_str());
+    assert_eq!(next["datasets"][0]["status"], "page");
+    assert_eq!(field(&next["datasets"][0], "entity"), ["new"]);
+}
+
 #[test]
 fn a_cursor_whose_deletes_may_be_gone_is_stale() {
     let import = [

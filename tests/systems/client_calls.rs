@@ -205,6 +205,24 @@ fn a_copy_of_a_dataset_that_goes_and_comes_again() {
     assert_same("the copy", &copy(replica.local()), &exported[&b"notes"[..]]);
 }
 
+#[test]
+fn a_copy_of_what_is_left_of_a_window() {
+    let mut server = Server::start();
+    let here = once(server.url());
+    (0..20).for_each(|n| _ = here.put("notes", format!("note-{n}"), "1").expect("a commit"));
+    server.stop();
+    // The oldest went while it was a window; it keeps all that lives since.
+    server.cli(&["retention", "set", "notes", "--keep", "window", "--history-entries", "3"]);
+    server.cli(&["compact", "--grace", "0s"]);
+    server.cli(&["retention", "set", "notes", "--keep", "live"]);
+    server.restart();
+    let mut replica = Replica::new(once(server.url()), "notes", Memory::new());
+    let progress = replica.catch_up().expect("a copy");
+    assert_eq!((progress.entries, progress.reset), (3, true));
+    let exported = server.stop_and_export();
+    assert_same("the copy", &copy(replica.local()), &exported[&b"notes"[..]]);
+}
+
 #[cfg(feature = "client-tls")]
 #[test]
 fn over_tls() {

@@ -142,6 +142,9 @@ pub struct Import {
     /// How a new store gives out keys; an existing one keeps its way
     #[arg(long, value_enum, default_value_t = Keys::Counter)]
     pub keys: Keys,
+    /// Believe this machine's clock, though it is more than 7 days ahead of the store's last commit
+    #[arg(long)]
+    pub confirm_clock: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use tidelog::json::{self, Exported};
-use tidelog::{Cursor, Engine, Entry, Keep, Limits, View};
+use tidelog::{Cursor, Engine, Entry, Keep, Limits, Op, View};
 
 use crate::args::Args;
 use crate::failure::Outcome;
@@ -54,7 +54,8 @@ pub fn run(args: &Args, out: &mut Output) -> Outcome {
 fn dataset(engine: &Engine, name: &[u8], out: &mut Output) -> Outcome<u64> {
     let limits = Limits::entries(CHANGES).bytes(BYTES);
     let (mut cursor, limits, exported) = match engine.retention(name)?.keep {
-        Keep::Live => (Cursor::START, limits.view(View::Latest), Exported::State),
+        // From the oldest and not the start, which is gone if it was a window once.
+        Keep::Live => (Cursor::oldest(), limits.view(View::Latest), Exported::State),
         // It has no state apart from its log.
         Keep::Window => (Cursor::oldest(), limits.view(View::Every), Exported::Log),
     };
@@ -62,7 +63,8 @@ fn dataset(engine: &Engine, name: &[u8], out: &mut Output) -> Outcome<u64> {
     // Until the window ends: before that, the pages are no consistent state.
     loop {
         let page = engine.changes(name, &cursor, limits)?;
-        let read: Vec<Entry> = page.entries.into_iter().collect();
+        let is_due = |entry: &Entry| exported == Exported::Log || entry.op != Op::Delete;
+        let read: Vec<Entry> = page.entries.into_iter().filter(is_due).collect();
         for run in read.chunk_by(same_origin) {
             out.line(&json::export(name, run, exported))?;
         }

@@ -28,7 +28,7 @@ pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
         Some(_) => Box::new(BufReader::with_capacity(256 << 10, source)),
         None => Box::new(Piped::new(source, &interrupt)?),
     };
-    // A commit may take 1/24 of the memory; its text is longer, by base64 and by what surrounds the values.
+    // The text of a commit is longer than the commit, by base64 and by what surrounds the values.
     let mut lines = Lines::new(source, args.memory() / 8 + (64 << 10));
     let keys = match import.keys {
         Keys::Counter => SyncKeys::Counter,
@@ -36,6 +36,9 @@ pub fn run(args: &Args, import: &Import, out: &mut Output) -> Outcome {
     };
     let options = args.options().create_if_missing(true).background_compaction(true).sync_keys(keys);
     store::with_options(args, options, out, |engine, out| {
+        if import.confirm_clock {
+            engine.confirm_clock();
+        }
         let progress = Progress::of_bytes(args, "importing", total);
         let mut importer = Importer::new(engine, args.memory() / 24);
         let committed = importer.run(&mut lines, &interrupt, &progress)?;

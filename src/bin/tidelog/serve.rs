@@ -21,6 +21,12 @@ pub struct Serve {
     /// Write a small living data set, to have something to look at
     #[arg(long)]
     pub demo: bool,
+    /// Believe this machine's clock, though it is more than 7 days ahead of the store's last commit
+    ///
+    /// Without it such a clock is not trusted: commits are dated from the last one on, and nothing grows old enough to be
+    /// dropped faster than by the time that passes. To be said once: the first commit makes it known to the store.
+    #[arg(long)]
+    pub confirm_clock: bool,
 }
 
 /// Puts what a server's file of settings says below what the command line and the environment do. How it logs is said
@@ -55,6 +61,9 @@ pub fn run(args: &Args, serve: &Serve, out: &mut Output) -> Outcome {
         .consumer_budget(config.consumer_bytes as u64);
     let options = if serve.demo { demo::options(options) } else { options };
     let engine = Engine::open(args.data(), options)?;
+    if serve.confirm_clock {
+        engine.confirm_clock();
+    }
     let demo = serve.demo.then(|| Demo::begin(&engine)).transpose()?;
     let mut told = Ok(());
     server::run(engine, config, |address, tls| {

@@ -165,10 +165,12 @@ impl<'a> ChangesBody<'a> {
 }
 
 /// Where a reader of a dataset begins again whose position cannot be served. Every entry that is still there is read from
-/// the oldest: the start itself may be gone. `route` is the one below the dataset that is asked.
-pub fn restart(dataset: &[u8], route: &str, view: Option<ViewName>) -> String {
+/// the oldest: the start itself may be gone, as it is for whoever was `refused` there. `route` is the one below the
+/// dataset that is asked.
+pub fn restart(dataset: &[u8], route: &str, view: Option<ViewName>, refused: Option<Cursor>) -> String {
     let since = match view {
         Some(ViewName::Every) => "oldest&view=every",
+        Some(ViewName::Latest) | None if refused == Some(Cursor::START) => "oldest",
         Some(ViewName::Latest) | None => "start",
     };
     path_of(dataset, &format!("/{route}?since={since}"))
@@ -266,8 +268,8 @@ async fn changes(
     access.check(Scope::Read, &dataset)?;
     let limits = limits(&app, since.limit, since.bytes, since.view, since.payloads)?;
     let until = until(&app, since.wait)?;
-    let restart = |problem: Problem| problem.restart_at(&restart(&dataset, "changes", since.view));
-    let cursor = position(since.since.as_deref(), since.since_time).map_err(restart)?;
+    let restart = |problem: Problem, from| problem.restart_at(&restart(&dataset, "changes", since.view, from));
+    let cursor = position(since.since.as_deref(), since.since_time).map_err(|problem| restart(problem, None))?;
     let page = Awaited {
         dataset: &dataset,
         bytes: limits.max_bytes(),
@@ -288,6 +290,7 @@ async fn changes(
         let mut from = waited.lock();
         went_on(engine.changes(&name, &from, limits), &mut from)
     };
-    let (page, leave) = awaited(&app, &access, page, at_once, read).await.map_err(restart)?;
+    let (page, leave) =
+        awaited(&app, &access, page, at_once, read).await.map_err(|problem| restart(problem, Some(cursor)))?;
     Answer::page(format, &ChangesBody::new(&dataset, &page), leave)
 }

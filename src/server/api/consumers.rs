@@ -80,7 +80,7 @@ async fn fetch(
     let read = move |engine: &Engine| engine.consumer_fetch(&consumer, &name, limits);
     let (page, leave) = awaited(&app, &access, page, |_| None, read)
         .await
-        .map_err(|problem| problem.restart_at(&restart(&dataset, "changes", fetch.view)))?;
+        .map_err(|problem| problem.restart_at(&restart(&dataset, "changes", fetch.view, None)))?;
     Answer::page(format, &ChangesBody::new(&dataset, &page), leave)
 }
 
@@ -122,7 +122,7 @@ async fn ack(
     access.check(Scope::Write, &dataset)?;
     let (name, of) = (consumer.clone(), dataset.clone());
     let acked = app.run(move |engine| engine.consumer_ack(&name, of, ack.key.0)).await;
-    let position = acked.map_err(|problem| problem.restart_at(&restart(&dataset, "changes", None)))?;
+    let position = acked.map_err(|problem| problem.restart_at(&restart(&dataset, "changes", None, None)))?;
     Answer::new(format, &json::ack(&consumer, &dataset, position))
 }
 

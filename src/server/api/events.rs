@@ -93,14 +93,13 @@ async fn events(
     access.check(Scope::Read, &dataset)?;
     let limits = limits(&app, from.limit, from.bytes, from.view, from.payloads)?;
     let last = header_text(&headers, HeaderName::from_static("last-event-id"))?.filter(|id| !id.is_empty());
-    let path = restart(&dataset, "events", from.view);
-    let restart = |problem: Problem| problem.restart_at(&path);
     let cursor = match &last {
         Some(id) => position(Some(id), None),
         None => position(from.since.as_deref(), from.since_time),
-    }
-    .map_err(restart)?;
-    let mut follow = Follow::new(dataset, cursor, limits);
+    };
+    let path = restart(&dataset, "events", from.view, cursor.as_ref().ok().copied());
+    let restart = |problem: Problem| problem.restart_at(&path);
+    let mut follow = Follow::new(dataset, cursor.map_err(restart)?, limits);
     let place = app.gates.waiter(&access.client)?;
     let full = if follow.is_from_start() { Some(app.gates.full_sync()?) } else { None };
     let first = follow.read(&app, Patience::Some, event).await.map_err(restart)?;

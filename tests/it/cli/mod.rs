@@ -1,5 +1,6 @@
 //! The command line, as a process: arguments and input in; output, errors and exit code out.
 
+mod a_clock_far_ahead;
 mod a_store_is_a_directory;
 mod backup_and_restore_begin_a_new_lineage;
 mod broken_pipe_ends_quietly;

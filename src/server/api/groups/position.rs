@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use super::ack::{Ack, Reached};
 use super::codec::{Reader, put_number, put_short};
 use super::members::MAX_MEMBERS;
-use crate::Cursor;
+use crate::{Batch, Cap, Cursor, Engine, Error, Retention};
 
 const VERSION: u8 = 1;
+/// Most devices of a group whose positions are kept.
+const MAX_DEVICES: usize = 1024;
 
 /// The position of a device, by the numbers of members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,6 +105,25 @@ impl Place {
             std::cmp::Ordering::Less => false,
         }
     }
+}
+
+/// Makes room for a new device's position: those that have not moved for the longest time go. Such a device begins anew.
+pub fn make_room(engine: &Engine, kept: &[u8], batch: &mut Batch) -> crate::Result<()> {
+    let mut devices = match engine.entities(kept, None, MAX_DEVICES * 2) {
+        Err(Error::DatasetNotFound { .. }) => {
+            // Only where a device is matters, not where it was or that it was there.
+            let cap = Cap { entries: Some(1), ..Cap::default() };
+            engine.set_retention(kept, Retention { history: cap, tombstones: cap, ..Retention::default() })?;
+            return Ok(());
+        }
+        devices => devices?,
+    };
+    // The key of a position tells when it moved last.
+    devices.sort_unstable_by_key(|device| device.key);
+    for device in devices.iter().take((devices.len() + 1).saturating_sub(MAX_DEVICES)) {
+        batch.delete(kept.to_vec(), device.entity.to_vec());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ack::{Ack, Reached};
 use super::key::AckKey;
 use super::members::{Members, check_name, kept_in};
-use super::position::Position;
+use super::position::{Position, make_room};
 use super::{TRIES, no_group};
 use crate::server::answer::{Answer, Format};
 use crate::server::api::changes::{ChangesBody, limits, until};
@@ -23,14 +23,12 @@ use crate::server::problem::Problem;
 use crate::server::reading;
 use crate::server::wait::{self, woken};
 use crate::{
-    Batch, Cap, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, Retention,
-    StaleReason, SyncKey, Watch,
+    Batch, Cursor, DatasetChanges, Durability, Engine, Error, Expect, Limits, ManyPage, Page, StaleReason, SyncKey,
+    Watch,
 };
 
 /// Longest name of a device, in bytes.
 const MAX_DEVICE_BYTES: usize = 255;
-/// Most devices of a group whose positions are kept.
-const MAX_DEVICES: usize = 1024;
 /// How often members are read again in one answer, since they have gone stale or a window of theirs ended with nothing; then
 /// they are left to the next.
 const ROUNDS: usize = 4;
@@ -90,6 +88,13 @@ struct Asked {
     /// The moment of the answer that led to its place; none if it has none.
     at: Option<u64>,
     from: Cursor,
+}
+
+impl Asked {
+    /// Whether all that there is of it is read.
+    fn is_whole(&self) -> bool {
+        self.from == Cursor::START || self.from == Cursor::oldest()
+    }
 }
 
 /// What is said of a member.
@@ -292,10 +297,12 @@ impl Request {
             for (asked, part) in asked.iter_mut().zip(&many.datasets[1..]) {
                 match part {
                     DatasetChanges::Failed(Error::Stale(_)) => {
-                        (asked.from, any, is_full) = (Cursor::START, true, true);
+                        // Of a dataset that was a window once the start itself may be gone.
+                        let from = if asked.from == Cursor::START { Cursor::oldest() } else { Cursor::START };
+                        (asked.from, any, is_full) = (from, true, true);
                     }
                     // The window that the device is in ends with nothing, and the next one has begun.
-                    DatasetChanges::Page(page) if page.is_passed() && asked.from != Cursor::START => {
+                    DatasetChanges::Page(page) if page.is_passed() && !asked.is_whole() => {
                         (asked.from, any) = (page.next, true);
                     }
                     _ => {}
@@ -352,31 +359,12 @@ impl Request {
     }
 }
 
-/// Makes room for a new device's position: those that have not moved for the longest time go. Such a device begins anew.
-fn make_room(engine: &Engine, kept: &[u8], batch: &mut Batch) -> crate::Result<()> {
-    let mut devices = match engine.entities(kept, None, MAX_DEVICES * 2) {
-        Err(Error::DatasetNotFound { .. }) => {
-            // Only where a device is matters, not where it was or that it was there.
-            let cap = Cap { entries: Some(1), ..Cap::default() };
-            engine.set_retention(kept, Retention { history: cap, tombstones: cap, ..Retention::default() })?;
-            return Ok(());
-        }
-        devices => devices?,
-    };
-    // The key of a position tells when it moved last.
-    devices.sort_unstable_by_key(|device| device.key);
-    for device in devices.iter().take((devices.len() + 1).saturating_sub(MAX_DEVICES)) {
-        batch.delete(kept.to_vec(), device.entity.to_vec());
-    }
-    Ok(())
-}
-
 /// What there is to say of a member; nothing if the device has all of it.
 ///
 /// A read from the start says `reset`, always: the device may have applied an earlier answer that it has not
 /// acknowledged, and such a read tells of no deletes.
 fn says(asked: &Asked, part: DatasetChanges) -> Option<Told> {
-    let is_start = asked.from == Cursor::START;
+    let is_start = asked.is_whole();
     match part {
         DatasetChanges::Page(page) if is_start => Some(Told::Reset(page)),
         DatasetChanges::Page(page) => (!page.entries.is_empty() || page.more).then_some(Told::Page(page)),

@@ -68,14 +68,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of any call.
+    /// Those of any call. It is not tried again if its answer is lost, or it could forget a consumer that has begun since.
     pub fn forget_consumer(&self, consumer: &str, dataset: impl AsRef<[u8]>) -> Result<bool> {
         let query = Query::of(path(&[b"consumers", consumer.as_bytes()])?);
         let query = match text_or_base64(dataset.as_ref()) {
             (Some(dataset), _) => query.add("dataset", dataset),
             (None, base64) => query.maybe("dataset_base64", base64),
         };
-        self.found(&Call::new(Method::DELETE, query.text()))
+        self.found(&Call::new(Method::DELETE, query.text()).once())
     }
 }
 

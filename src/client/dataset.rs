@@ -41,7 +41,8 @@ impl Client {
         stat(&self.call(&Call::get(path(&[b"datasets", dataset.as_ref()])?))?)
     }
 
-    /// Sets how much of a dataset's past is kept. Needs an `admin` token where there are tokens.
+    /// Sets how much of a dataset's past is kept. Needs an `admin` token where there are tokens. If an answer is lost, it is
+    /// set once more, over what others may have set meanwhile.
     ///
     /// # Errors
     ///
@@ -56,9 +57,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of any call.
+    /// Those of any call. It is not tried again if its answer is lost, or it could delete what others have made since:
+    /// after [`Error::Unavailable`] look whether it is there.
     pub fn delete_dataset(&self, dataset: impl AsRef<[u8]>) -> Result<bool> {
-        self.found(&Call::new(Method::DELETE, path(&[b"datasets", dataset.as_ref()])?))
+        self.found(&Call::new(Method::DELETE, path(&[b"datasets", dataset.as_ref()])?).once())
     }
 
     /// Makes a call that may find nothing to do.

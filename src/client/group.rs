@@ -58,7 +58,8 @@ pub struct GroupPage {
 }
 
 impl Client {
-    /// Makes a group of these datasets, or gives it new ones.
+    /// Makes a group of these datasets, or gives it new ones. If an answer is lost, it is given them once more, over what
+    /// others may have given it meanwhile.
     ///
     /// # Errors
     ///

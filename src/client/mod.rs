@@ -27,7 +27,8 @@
 //! # Lost answers
 //!
 //! A call is tried again when the network or the server fails, for as long as [`Builder::retry_for`] says, and every
-//! write carries an idempotency id, so that a write whose answer was lost is not done twice. A write that ended with
+//! commit carries an idempotency id, so that one whose answer was lost is not done twice; to delete a dataset or to forget a
+//! consumer, which have none, is not tried again once it may have been done. A write that ended with
 //! [`Error::Unavailable`] may have been done; a caller that goes on trying after that names the id itself
 //! ([`Batch::idempotency_id`](crate::Batch::idempotency_id)).
 

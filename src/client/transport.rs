@@ -44,11 +44,12 @@ pub(super) struct Call {
     headers: HeaderMap,
     body: Option<Bytes>,
     wait: Duration,
+    once: bool,
 }
 
 impl Call {
     pub fn new(method: Method, path: String) -> Call {
-        Call { method, path, headers: HeaderMap::new(), body: None, wait: Duration::ZERO }
+        Call { method, path, headers: HeaderMap::new(), body: None, wait: Duration::ZERO, once: false }
     }
 
     pub fn get(path: String) -> Call {
@@ -74,6 +75,12 @@ impl Call {
 
     pub fn header(mut self, name: impl Into<HeaderName>, value: HeaderValue) -> Call {
         self.headers.insert(name.into(), value);
+        self
+    }
+
+    /// It is not tried again if it may have been done: a second time it would do more.
+    pub fn once(mut self) -> Call {
+        self.once = true;
         self
     }
 
@@ -114,6 +121,8 @@ impl Answer {
 struct Again {
     what: String,
     retry_after: Option<Duration>,
+    /// Whether the failed attempt may have done what it should.
+    perhaps_done: bool,
 }
 
 impl Client {
@@ -139,7 +148,8 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(again) => again,
             };
-            match backoff.pause(again.retry_after) {
+            let pause = if call.once && again.perhaps_done { None } else { backoff.pause(again.retry_after) };
+            match pause {
                 Some(pause) => std::thread::sleep(pause),
                 None => return Err(Error::Unavailable { what: again.what, retry_after: again.retry_after }),
             }
@@ -150,7 +160,8 @@ impl Client {
         let answer = match self.send(call) {
             Ok(answer) => answer,
             Err(error) if is_passing(&error) => {
-                return Ok(Err(Again { what: error.to_string(), retry_after: None }));
+                let perhaps_done = !is_before_sending(&error);
+                return Ok(Err(Again { what: error.to_string(), retry_after: None, perhaps_done }));
             }
             Err(error) => return Err(Error::unexpected(error.to_string())),
         };
@@ -158,13 +169,14 @@ impl Client {
             return Ok(Ok(answer));
         }
         let problem = answer.problem();
-        match answer.status {
-            429 | 502 | 503 | 504 | 507 => {}
+        let perhaps_done = match answer.status {
+            429 | 503 | 507 => false,
+            502 | 504 => true,
             // The store was stopped midway: once it runs again, the same id tells.
-            500 if problem.kind == "outcome_unknown" => {}
+            500 if problem.kind == "outcome_unknown" => true,
             _ => return Err(problem.into()),
-        }
-        Ok(Err(Again { what: problem.detail, retry_after: problem.retry_after }))
+        };
+        Ok(Err(Again { what: problem.detail, retry_after: problem.retry_after, perhaps_done }))
     }
 
     fn send(&self, call: &Call) -> Result<Answer, ureq::Error> {
@@ -208,4 +220,14 @@ fn is_passing(error: &ureq::Error) -> bool {
             | E::Decompress(..)
             | E::BodyStalled
     )
+}
+
+/// Whether nothing of the request can have come to the server.
+fn is_before_sending(error: &ureq::Error) -> bool {
+    use ureq::Error as E;
+    match error {
+        E::HostNotFound | E::ConnectionFailed => true,
+        E::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
 }

@@ -197,7 +197,7 @@ impl Engine {
     }
 
     /// The same for whoever holds a dataset up to the key beside it, where that is above 0: wakes at once too if there is
-    /// no such dataset any more. One that is deleted between a read and [`Engine::watch`] wakes nobody.
+    /// no such dataset any more, or another one of its name. One that is deleted between a read and [`Engine::watch`] wakes nobody.
     ///
     /// # Errors
     ///
@@ -223,7 +223,8 @@ impl Engine {
         let pin = pin::Pin::new(&core, &store);
         for (name, after) in &named {
             let due = match pin.dataset(name)? {
-                Some(dataset) => dataset.head() > *after,
+                // One that was made after the key, to which deleting the one before led, need have no entry.
+                Some(dataset) => dataset.head() > *after || held && *after > 0 && dataset.id > *after,
                 None => held && *after > 0,
             };
             if due {

@@ -5,6 +5,7 @@ mod file;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -132,6 +133,8 @@ impl<S: Sync> FromRequestParts<S> for Access {
 pub struct Tokens {
     file: Option<PathBuf>,
     grants: RwLock<(Option<Stamp>, Arc<[Grant]>)>,
+    /// How often they were read.
+    readings: AtomicU64,
 }
 
 impl Tokens {
@@ -145,7 +148,7 @@ impl Tokens {
             Some(file) => read(file)?,
             None => (None, Arc::default()),
         };
-        Ok(Tokens { file, grants: RwLock::new(grants) })
+        Ok(Tokens { file, grants: RwLock::new(grants), readings: AtomicU64::new(0) })
     }
 
     /// Whether there are tokens at all.
@@ -165,6 +168,7 @@ impl Tokens {
             Ok(grants) => {
                 tracing::info!(file = %file.display(), grants = grants.1.len(), "tokens read");
                 *self.grants.write() = grants;
+                self.readings.fetch_add(1, Ordering::Release);
             }
             Err(error) => tracing::warn!(%error, "tokens not read again; those known before stay"),
         }
@@ -183,6 +187,11 @@ impl Tokens {
         let token =
             value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         self.access_of(token.ok_or_else(Problem::unauthorized)?.1.trim())
+    }
+
+    /// A number that is another one once the tokens may be others: then [`renewed`](Tokens::renewed) tells.
+    pub fn readings(&self) -> u64 {
+        self.readings.load(Ordering::Acquire)
     }
 
     /// What whoever was let in before may do now.

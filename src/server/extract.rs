@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::Format;
 use super::app::App;
 use super::held::Held;
+use super::inflate::{ENCODINGS, inflate};
 use super::pace::LEAST_RATE;
 use super::problem::Problem;
 use crate::json;
@@ -160,19 +161,18 @@ pub struct Whole {
 /// `too_large`, `unsupported_media_type` for a compression that is not known, `timeout`, `busy`, or `invalid` if it did
 /// not arrive whole.
 pub async fn body(request: Request, app: &App) -> Result<Whole, Problem> {
-    let encoding = request.headers().get(header::CONTENT_ENCODING);
-    if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            format!("the body is compressed with {encoding:?}; use gzip or zstd, or send it as it is"),
-        )
-        .header(header::ACCEPT_ENCODING, "gzip, zstd"));
-    }
+    let encoding = request.headers().get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity").cloned();
     let mut body = request.into_body();
     // One that says how large it is need not come.
     if body.size_hint().lower() > app.config.body_bytes as u64 {
         return Err(too_large(app));
+    }
+    if let Some(encoding) = encoding {
+        body = inflate(body, encoding.as_bytes()).ok_or_else(|| {
+            let detail = format!("the body is compressed with {encoding:?}; use gzip or zstd, or send it as it is");
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+                .header(header::ACCEPT_ENCODING, ENCODINGS)
+        })?;
     }
     let (mut first, mut all, mut held) = (Bytes::new(), Vec::new(), Held::for_bodies());
     let (began, patience) = (Instant::now(), app.config.patience);

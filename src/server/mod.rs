@@ -14,6 +14,7 @@ mod follow;
 mod gates;
 mod guard;
 mod held;
+mod inflate;
 mod listen;
 mod pace;
 mod problem;

@@ -47,21 +47,26 @@ pub async fn read<T: Send + 'static>(
     work: impl Fn(&Engine) -> crate::Result<T> + Clone + Send + 'static,
     weigh: impl Fn(&T) -> usize,
 ) -> Result<(crate::Result<T>, Leave), Problem> {
-    read_with(Patience::Some, app, bytes, work, weigh).await
+    read_within(Patience::Some, app, bytes, move |engine, _| work(engine), weigh).await
 }
 
-async fn read_with<T: Send + 'static>(
+/// The same for work that knows how much it may take.
+///
+/// # Errors
+///
+/// As [`read`].
+pub async fn read_within<T: Send + 'static>(
     patience: Patience,
     app: &App,
     bytes: usize,
-    work: impl Fn(&Engine) -> crate::Result<T> + Clone + Send + 'static,
+    work: impl Fn(&Engine, usize) -> crate::Result<T> + Clone + Send + 'static,
     weigh: impl Fn(&T) -> usize,
 ) -> Result<(crate::Result<T>, Leave), Problem> {
     let mut bytes = bytes.clamp(1, app.gates.most_page_bytes());
     loop {
         let page = app.gates.page(bytes, patience).await?;
         let work = work.clone();
-        let found = app.run(move |engine| Ok(work(engine))).await?;
+        let found = app.run(move |engine| Ok(work(engine, bytes))).await?;
         let weight = found.as_ref().map_or(0, &weigh);
         if weight <= bytes || bytes == app.gates.most_page_bytes() {
             return Ok((found, Leave::new(page, weight)));
@@ -104,7 +109,7 @@ pub async fn read_soon<T: Send + 'static>(
         waited = Some((app.gates.page(room, patience).await?, room));
     }
     drop(waited);
-    read_with(patience, app, bytes, work, weigh).await
+    read_within(patience, app, bytes, move |engine, _| work(engine), weigh).await
 }
 
 /// The page that these limits allow, if that can be read in place, as a whole.
@@ -120,11 +125,31 @@ pub fn at_once(engine: &Engine, dataset: &[u8], cursor: &Cursor, limits: Limits)
     if read.as_ref().is_ok_and(|page| is_part(page) || is_large(page)) { None } else { Some(read) }
 }
 
+/// Leave to hold an answer of so many bytes.
+///
+/// # Errors
+///
+/// Those of the gates.
+pub async fn leave(app: &App, bytes: usize) -> Result<Leave, Problem> {
+    Ok(Leave { weight: bytes, page: app.gates.page(bytes, Patience::Some).await?, full_sync: None })
+}
+
+/// How many bytes a name takes in an answer at most: as text, of which JSON escapes some, or in base64.
+pub fn name_bytes(name: &[u8]) -> usize {
+    let text = |byte: &u8| match byte {
+        0..=0x1f => 6,
+        b'"' | b'\\' => 2,
+        _ => 1,
+    };
+    4 + name.len() / 3 + name.iter().map(text).sum::<usize>()
+}
+
 /// About how many bytes these entries take in an answer.
 pub fn weigh<'a>(dataset: &[u8], entries: impl IntoIterator<Item: Into<EntryRef<'a>>>) -> usize {
+    let fixed = ENTRY_BYTES + name_bytes(dataset);
     let weigh = |entry: EntryRef<'_>| {
         let payload = entry.payload.as_ref().map_or(0, |payload| payload.len() + payload.len() / 3);
-        ENTRY_BYTES + dataset.len() + entry.entity.len() + payload
+        fixed + name_bytes(entry.entity) + entry.origin.map_or(0, name_bytes) + payload
     };
     ENTRY_BYTES + entries.into_iter().map(Into::into).map(weigh).sum::<usize>()
 }

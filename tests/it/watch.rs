@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tidelog::{Batch, Durability, Engine, SyncKey, Watch};
+use tidelog::{Batch, Durability, Engine, Retention, SyncKey, Watch};
 
 use crate::support::{PATIENCE, put, small, store};
 
@@ -182,4 +182,18 @@ fn a_dataset_deleted_before_it_was_watched_wakes_whoever_held_something_of_it() 
     assert!(!on(&engine, "d", head).wait(Duration::ZERO), "who holds nothing may wait from any key");
     engine.seal().expect("a seal");
     assert!(wakes(&[held, other]), "also once the deletion is sealed");
+}
+
+#[test]
+fn a_dataset_made_anew_and_empty_wakes_whoever_held_the_one_before() {
+    let (_dir, engine) = store(small());
+    let held = put(&engine, "d", "e", "1").last;
+    let wakes = |after| engine.watch_held(&[(b"d", after)]).expect("a watcher").wait(Duration::ZERO);
+    engine.delete_dataset("d").expect("a deletion");
+    engine.set_retention("d", Retention::unlimited()).expect("it is made anew");
+    assert!(wakes(held));
+    assert!(!wakes(engine.visible()), "who has read the new one waits for it");
+    assert!(!wakes(SyncKey::ZERO), "and so does who holds nothing");
+    engine.seal().expect("a seal");
+    assert!(wakes(held), "also once it is sealed");
 }

@@ -97,6 +97,43 @@ fn tokens_are_read_again_when_their_file_changes() {
 }
 
 #[test]
+fn who_waits_is_told_nothing_once_its_token_is_taken_away() {
+    let server = Server::with_tokens(&[("reader", "read"), ("worker", "write"), ("admin", "admin")]);
+    let send = |token: &str, method: &str, target: &str, body: &str| {
+        server.request(method, target).token(token).json(body).answer()
+    };
+    send("admin", "POST", "/v1/commits", &put("d", "e", "1")).ok();
+    send("admin", "PUT", "/v1/groups/g", r#"{"datasets":["d"]}"#);
+    let seen = send("reader", "POST", "/v1/groups/g/sync", r#"{"device":"phone"}"#).ok();
+    let group = format!(r#"{{"device":"phone","ack":{},"wait":20}}"#, seen["ack"]);
+    send("worker", "POST", "/v1/consumers/c/fetch", r#"{"dataset":"d"}"#).ok();
+    send("worker", "POST", "/v1/consumers/c/ack", r#"{"dataset":"d","key":"1"}"#).ok();
+    let many = r#"{"datasets":[{"dataset":"d","since":"head"}],"wait":20}"#;
+    let waits = [
+        ("reader", "GET", "/v1/datasets/d/changes?since=head&wait=20", ""),
+        ("reader", "POST", "/v1/sync", many),
+        ("reader", "POST", "/v1/groups/g/sync", &group),
+        ("worker", "POST", "/v1/consumers/c/fetch", r#"{"dataset":"d","wait":20}"#),
+    ];
+    std::thread::scope(|scope| {
+        let waiting = waits.map(|(token, method, target, body)| scope.spawn(move || send(token, method, target, body)));
+        while send("admin", "GET", "/v1/store", "").ok()["server"]["waits"] != waits.len() {
+            std::thread::yield_now();
+        }
+        // The worker may read still.
+        server.retoken(&[("worker", "read"), ("admin", "admin")]);
+        send("admin", "POST", "/v1/commits", &put("d", "e", "2")).ok();
+        for (answer, (token, ..)) in waiting.into_iter().zip(waits) {
+            let answer = answer.join().expect("it is answered");
+            match token {
+                "reader" => answer.problem(401, "unauthorized"),
+                _ => answer.problem(403, "forbidden"),
+            };
+        }
+    });
+}
+
+#[test]
 fn without_tokens_only_this_machine_is_answered() {
     let server = Server::start();
     let with = |name: &str, value: &str| server.request("GET", "/v1/datasets").header(name, value).answer();

@@ -16,6 +16,25 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_compressed_body_is_read_to_its_last_byte() {
+    let server = Server::start();
+    let entity = "/v1/datasets/d/entities/e";
+    let sent = |encoding: &str, body: Vec<u8>| {
+        server.request("PUT", entity).header("content-encoding", encoding).body(body).answer()
+    };
+    for (encoding, compress) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+        // One behind the other, as `cat a.gz b.gz` makes them.
+        let status = sent(encoding, [compress(b"first "), compress(b"second")].concat()).status;
+        assert!(matches!(status, 200 | 201), "{encoding}: {status}");
+        assert_eq!(server.get(entity).body, b"first second", "{encoding}");
+        for rest in [&b"garbage"[..], &compress(b"cut")[..10]] {
+            sent(encoding, [&compress(b"whole")[..], rest].concat()).problem(400, "invalid");
+        }
+        assert_eq!(server.get(entity).body, b"first second", "{encoding}: what was refused is not stored");
+    }
+}
+
+#[test]
 fn bodies_may_be_compressed_in_both_directions() {
     let server = Server::start();
     let text = put("d", "e", &format!("\"{}\"", "x".repeat(10_000)));

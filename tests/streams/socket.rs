@@ -215,6 +215,35 @@ fn a_ticket_opens_one_socket_with_what_its_owner_may_do() {
 }
 
 #[test]
+fn a_socket_does_nothing_more_once_its_token_is_taken_away() {
+    let (writes, writer) = token("--scope write");
+    let (keeps, keeper) = token("--scope write");
+    let mut server = Server::start(&[]);
+    let file = server.path("tokens");
+    std::fs::write(&file, format!("{writes}\n{keeps}\n")).unwrap();
+    server.stop();
+    // It does not look by itself for an hour.
+    server.start_again(&["--tokens", file.to_str().unwrap(), "--heartbeat", "3600"]);
+    let mut socket = server.socket("/v1/socket", &[("authorization", &writer)]).unwrap();
+    socket.say(&put("d", "e", 1));
+    assert!(socket.text()["committed"].is_object());
+    std::fs::write(&file, format!("{keeps}\n")).unwrap();
+    let later = std::time::SystemTime::now() + Duration::from_secs(5);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
+    let entity = |bearer: &str| server.request("GET", "/v1/datasets/d/entities/e", &[("authorization", bearer)], None);
+    let begun = Instant::now();
+    while entity(&writer).status != 401 {
+        assert!(begun.elapsed() < PATIENCE, "the tokens are not read again");
+    }
+    socket.say(&put("d", "e", 2));
+    match socket.hear() {
+        Heard::Close(Some(frame)) => assert_eq!(frame.code, CloseCode::Policy),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(entity(&keeper).ok(), 1, "nothing more was written");
+}
+
+#[test]
 fn hostile_messages_are_refused_and_the_socket_lives() {
     let server = Server::start(&["--body-bytes", "100000"]);
     let mut socket = server.socket("/v1/socket", &[]).unwrap();

@@ -8,7 +8,7 @@ use tidelog::client::Client;
 use tidelog::client::{Error, GroupSync, Memory, Part, Replica};
 use tidelog::{Batch, Cursor, Durability, Expect, Limits, Op, SyncKey};
 
-use crate::support::{Server, assert_same, client, copy, once};
+use crate::support::{Network, Server, assert_same, client, copy, once};
 
 /// A name that is neither text nor plain in a path.
 const NAME: &[u8] = b"\xff/..?#%\x01 ";
@@ -203,6 +203,30 @@ fn a_copy_of_a_dataset_that_goes_and_comes_again() {
     assert!(replica.local().get("d").is_some() && replica.local().get("c").is_none());
     let exported = server.stop_and_export();
     assert_same("the copy", &copy(replica.local()), &exported[&b"notes"[..]]);
+}
+
+#[test]
+fn what_has_no_id_is_not_done_again_when_its_answer_is_lost() {
+    let server = Server::start();
+    let network = Network::to(&server, 1);
+    let (near, far) = (once(server.url()), client(network.url(), "far"));
+    near.put("notes", "a", "1").expect("a commit");
+    near.put("letters", "a", "1").expect("a commit");
+    near.fetch("mill", "letters", Limits::default(), NO_WAIT).expect("a page");
+    network.lose_an_answer();
+    assert!(matches!(far.delete_dataset("notes"), Err(Error::Unavailable { .. })));
+    assert!(!near.delete_dataset("notes").expect("an answer"), "it was done");
+    network.lose_an_answer();
+    assert!(matches!(far.forget_consumer("mill", "letters"), Err(Error::Unavailable { .. })));
+    assert!(!near.forget_consumer("mill", "letters").expect("an answer"), "it was done");
+    // What has one is, and once.
+    network.lose_an_answer();
+    let commit = far.put("notes", "b", "2").expect("a commit");
+    assert_eq!(
+        near.history("notes", "b", 9).expect("a history").iter().map(|e| e.key).collect::<Vec<_>>(),
+        [commit.last]
+    );
+    assert_eq!(network.lost_answers(), 3);
 }
 
 #[test]

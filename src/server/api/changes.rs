@@ -181,6 +181,8 @@ pub fn restart(dataset: &[u8], route: &str, view: Option<ViewName>, refused: Opt
 pub struct Awaited<'a> {
     /// Of this dataset.
     pub dataset: &'a [u8],
+    /// For whom may do this with it.
+    pub scope: Scope,
     /// Of at most so many bytes.
     pub bytes: usize,
     /// If nothing is due, until then.
@@ -229,6 +231,7 @@ pub async fn awaited(
         if let Some(until) = page.until {
             // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
             changed(app, &[(page.dataset, position)], until).await?;
+            app.tokens.renewed(access)?.check(page.scope, page.dataset)?;
         }
     }
 }
@@ -272,6 +275,7 @@ async fn changes(
     let cursor = position(since.since.as_deref(), since.since_time).map_err(|problem| restart(problem, None))?;
     let page = Awaited {
         dataset: &dataset,
+        scope: Scope::Read,
         bytes: limits.max_bytes(),
         until,
         from_start: cursor.position() == Some(SyncKey::ZERO),

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::changes::{Awaited, ChangesBody, ViewName, awaited, limits, list_limit, restart, until};
+use super::changes::{Awaited, ChangesBody, ViewName, awaited, limits, list_limit, page_bytes, restart, until};
 use super::schemas;
 use crate::json::{self, ConsumerBody, KeyGiven, ListPage};
 use crate::server::answer::{Answer, Format};
@@ -17,6 +17,7 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, Given, Names, dataset_of};
 use crate::server::problem::Problem;
+use crate::server::reading;
 use crate::{Consumer, Engine};
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
@@ -25,6 +26,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// How many consumers are read in one go.
 const STEP: usize = 1000;
+/// What a consumer takes in the list besides names, in bytes.
+const ROW_BYTES: usize = 80;
 
 /// What a consumer fetches
 #[derive(Debug, Deserialize, ToSchema)]
@@ -73,7 +76,7 @@ async fn fetch(
     access.check(Scope::Write, &dataset)?;
     let limits = limits(&app, fetch.limit, fetch.bytes, fetch.view, None)?;
     let until = until(&app, fetch.wait)?;
-    let page = Awaited { dataset: &dataset, bytes: limits.max_bytes(), until, from_start: false };
+    let page = Awaited { dataset: &dataset, scope: Scope::Write, bytes: limits.max_bytes(), until, from_start: false };
     // The names are of bounded length, or the first look refuses them.
     drop(held);
     let name = dataset.clone();
@@ -156,13 +159,17 @@ async fn list(app: Shared, access: Access, Asked(some): Asked<Some>, format: For
     let limit = list_limit(some.limit)?;
     let after = some.after.as_deref().map(of_place).transpose()?;
     let shown = move |consumer: &Consumer| consumer.dataset.first() != Some(&0) && access.reads(&consumer.dataset);
-    let found = app.run(move |engine| consumers(engine, after, limit + 1, shown)).await?;
+    let read = move |engine: &Engine| consumers(engine, after.clone(), limit + 1, &shown);
+    let row = |row: &Consumer| ROW_BYTES + reading::name_bytes(row.name.as_bytes()) + reading::name_bytes(&row.dataset);
+    let weigh = |rows: &Vec<Consumer>| rows.iter().map(row).sum();
+    let (found, leave) = reading::read(&app, page_bytes(&app, None), read, weigh).await?;
+    let found = found?;
     let page = match found.get(limit - 1) {
         Some(last) if found.len() > limit => ListPage::after(place(last).as_bytes()),
         _ => ListPage::end(false),
     };
     let consumers = found.iter().take(limit).map(json::consumer).collect();
-    Answer::new(format, &ConsumersBody { consumers, page })
+    Answer::page(format, &ConsumersBody { consumers, page }, leave)
 }
 
 /// A consumer's place in the list, as text: its name behind the length of that, and its dataset.

@@ -72,7 +72,7 @@ async fn list(app: Shared, access: Access, Asked(which): Asked<Which>, format: F
     let after = after.max(OWN.to_vec());
     let prefixes = access.readable(&prefix);
     let read = move |engine: &Engine| names(engine, &prefixes, &after, limit);
-    let weigh = |page: &NamePage| page.names.iter().map(|name| ROW_BYTES + name.len()).sum();
+    let weigh = |page: &NamePage| page.names.iter().map(|name| ROW_BYTES + reading::name_bytes(name)).sum();
     let (page, leave) = reading::read(&app, page_bytes(&app, None), read, weigh).await?;
     let NamePage { names, more } = page?;
     let page = match names.last() {

@@ -1,6 +1,7 @@
 //! Groups: lists of datasets that a device reads as one, from the position that the server remembers for it.
 
 mod ack;
+mod asked;
 mod codec;
 mod key;
 mod members;
@@ -23,12 +24,17 @@ use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{AtMost, Given, Names, header_text};
 use crate::server::problem::Problem;
+use crate::server::reading;
 use crate::server::tags::{self, tag};
-use crate::{Durability, Error, Expect};
+use crate::{Durability, Engine, Error, Expect};
 use members::{MAX_MEMBERS, Members};
 
 /// How often a change is tried again that another one came before.
 const TRIES: usize = 16;
+/// What a member takes in a list besides its name, in bytes.
+const MEMBER_BYTES: usize = 16;
+/// What is read of a list before it is known how long it is, in bytes as it is answered.
+const LIST_BYTES: usize = 1 << 20;
 
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(get_group, put_group)).routes(routes!(sync::sync_group))
@@ -91,14 +97,17 @@ async fn get_group(
 ) -> Result<Response, Problem> {
     members::check_name(&group)?;
     let known = header_text(&headers, header::IF_NONE_MATCH)?;
-    let found = app.run(move |engine| Members::load(engine, &group)).await?.ok_or_else(no_group)?;
+    let read = move |engine: &Engine| Members::load(engine, &group);
+    let weigh = |found: &Option<Members>| found.as_ref().map_or(0, |found| list_bytes(found.datasets()));
+    let (found, leave) = reading::read(&app, LIST_BYTES, read, weigh).await?;
+    let found = found?.ok_or_else(no_group)?;
     found.check(&access, Scope::Read)?;
     let tag = [(header::ETAG, tag(found.tag))];
     if tags::known(known.as_deref())?.has(found.tag) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    let datasets = found.members.iter().map(|(_, dataset)| NameBody(dataset)).collect();
-    Ok((tag, Answer::new(format, &GroupBody { datasets })?).into_response())
+    let datasets = found.datasets().map(NameBody).collect();
+    Ok((tag, Answer::page(format, &GroupBody { datasets }, leave)?).into_response())
 }
 
 /// Makes a group of these datasets
@@ -138,6 +147,8 @@ async fn put_group(
     let expected = tags::wanted(if_match.as_deref(), if_none_match.as_deref())?;
     let names = Arc::new(members::listed(given.datasets.0.into_iter().map(|name| name.0))?);
     members::check_listed(&names, &access)?;
+    // Before anything is done, since what is done is to be told.
+    let leave = reading::leave(&app, list_bytes(names.iter().map(Vec::as_slice))).await?;
     for _ in 0..TRIES {
         let (group, wanted, access) = (group.clone(), Arc::clone(&names), access.clone());
         let (found, receipt) = app
@@ -163,10 +174,15 @@ async fn put_group(
             },
         };
         let datasets = names.iter().map(|name| NameBody(name)).collect();
-        let answer = Answer::new(format, &GroupBody { datasets })?;
+        let answer = Answer::page(format, &GroupBody { datasets }, leave)?;
         return Ok((status, [(header::ETAG, tag(key))], answer).into_response());
     }
     Err(Problem::busy("this group is being changed by many at once"))
+}
+
+/// About how many bytes a list takes in an answer.
+fn list_bytes<'a>(datasets: impl Iterator<Item = &'a [u8]>) -> usize {
+    datasets.map(|dataset| MEMBER_BYTES + reading::name_bytes(dataset)).sum()
 }
 
 /// Whether what was found may be changed: every member must be the client's to write, also one that is to leave. Who may

@@ -32,7 +32,6 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::decompression::RequestDecompressionLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -58,16 +57,14 @@ impl Routes {
             ServiceBuilder::new()
                 .layer(cors(app))
                 .layer(middleware::from_fn_with_state(Arc::clone(app), guard::layer))
-                .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(Untagged)))
-                // What it does not know is refused by who reads the body.
-                .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true)),
+                .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(Untagged))),
         );
         Routes { plain, layered, cors: !app.config.cors_origins.is_empty() }
     }
 
     /// Answers a request.
     pub async fn answer(&self, app: &App, mut request: Request) -> Response {
-        const LAYERED: [HeaderName; 3] = [header::ORIGIN, header::ACCEPT_ENCODING, header::CONTENT_ENCODING];
+        const LAYERED: [HeaderName; 2] = [header::ORIGIN, header::ACCEPT_ENCODING];
         let headers = request.headers();
         let answered = match self.cors || LAYERED.iter().any(|name| headers.contains_key(name)) {
             true => {

@@ -119,6 +119,8 @@ struct Socket {
     closing: BoxFuture<'static, ()>,
     beat: Interval,
     heard: Instant,
+    /// Of the tokens, when it was last looked what this one may do; none if it was not yet.
+    readings: Option<u64>,
     _place: WaiterPlace,
 }
 
@@ -160,6 +162,7 @@ impl Socket {
             closing: Box::pin(async move { closing.wait().await }),
             beat,
             heard: Instant::now(),
+            readings: None,
             _place: place,
             app,
         }
@@ -211,6 +214,7 @@ impl Socket {
     }
 
     async fn look_after(&mut self, event: Event) -> Result<(), End> {
+        self.renew().await?;
         match event {
             Event::Closing => Err(End::Told(close_code::AWAY, "the server is stopping")),
             Event::Beat => self.beat().await,
@@ -304,11 +308,20 @@ impl Socket {
         Ok(self.websocket.feed(messages::failed(problem, dataset, reference)).await?)
     }
 
-    /// Shows that it lives, and looks whether the client does and is still let in.
+    /// Shows that it lives, and looks whether the client does.
     async fn beat(&mut self) -> Result<(), End> {
         let config = &self.app.config;
         if self.heard.elapsed() > config.heartbeat * 2 + config.patience && self.commits.has_room(&self.app) {
             return Err(End::Gone);
+        }
+        Ok(self.websocket.feed(Message::Ping(axum::body::Bytes::new())).await?)
+    }
+
+    /// Looks what the client may do now, if the tokens may be others: what it may not is neither done nor sent.
+    async fn renew(&mut self) -> Result<(), End> {
+        let readings = Some(self.app.tokens.readings());
+        if std::mem::replace(&mut self.readings, readings) == readings {
+            return Ok(());
         }
         let refused = End::Told(close_code::POLICY, "this token is known no more");
         self.access = self.app.tokens.renewed(&self.access).map_err(|_| refused)?;
@@ -320,7 +333,7 @@ impl Socket {
                 self.refuse(&problem, Some(&dataset), &None).await?;
             }
         }
-        Ok(self.websocket.feed(Message::Ping(axum::body::Bytes::new())).await?)
+        Ok(())
     }
 
     /// Sees commits under way through, says why it ends, and lets the client have the last word.

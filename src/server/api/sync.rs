@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -31,6 +32,8 @@ const MAX_DATASETS: usize = 65_536;
 const MAX_WAITED_FOR: usize = 4096;
 /// About what a dataset takes here besides its name, in bytes.
 const PLACE_BYTES: usize = 192;
+/// What a part takes in an answer besides names and entries: a page's place in its dataset, or a problem.
+const PART_BYTES: usize = 512;
 
 /// Which datasets, and from where
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -157,6 +160,11 @@ async fn sync(
     }
     let is_full = |place: &Place| place.from.as_ref().is_ok_and(|from| from.position() == Some(SyncKey::ZERO));
     let mut full = if places.iter().any(is_full) { Some(app.gates.full_sync()?) } else { None };
+    let bytes = places.iter().map(|place| part_bytes(&place.dataset)).sum::<usize>();
+    if bytes > app.gates.most_page_bytes() {
+        return Err(too_many());
+    }
+    let bytes = bytes + limits.max_bytes();
     let round = Round { places, first: asked.first.unwrap_or(0), limits, format };
     let round = Arc::new(Mutex::new(round));
     let mut waiter = None;
@@ -164,7 +172,7 @@ async fn sync(
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let reads = Arc::clone(&round);
         let work = move |engine: &Engine| reads.lock().read(engine, last);
-        let (read, mut leave) = reading::read(&app, limits.max_bytes(), work, weigh).await?;
+        let (read, mut leave) = reading::read(&app, bytes, work, weigh).await?;
         if let Some(bytes) = read? {
             leave.full_sync = full;
             return Ok(Answer::of(format.content_type(), bytes?.into()).hold(leave));
@@ -181,8 +189,22 @@ async fn sync(
             let watch = round.lock().watch(&app.engine)?;
             // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
             woken(&app, watch, until).await;
+            let access = app.tokens.renewed(&access)?;
+            round.lock().places.iter().try_for_each(|place| access.check(Scope::Read, &place.dataset))?;
         }
     }
+}
+
+/// How many bytes a part takes in an answer at most, besides its entries: a dataset is named in it, in its problem, and in the
+/// text of that.
+pub fn part_bytes(dataset: &[u8]) -> usize {
+    PART_BYTES + 2 * reading::name_bytes(dataset) + 5 * dataset.len()
+}
+
+/// What is asked for has no room in an answer, whatever is in it.
+pub fn too_many() -> Problem {
+    let detail = "an answer of so many datasets is larger than all answers may be (--page-memory); ask for fewer";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
 fn weigh(read: &Read) -> usize {

@@ -66,7 +66,7 @@ async fn tags(
     let after = one_of("after", behind.after, behind.after_base64.as_deref())?;
     // One more than asked for tells whether there is more.
     let read = move |engine: &Engine| engine.entities(&dataset, after.as_deref(), limit + 1);
-    let weigh = |rows: &Vec<EntityRow>| rows.iter().map(|row| TAG_BYTES + row.entity.len()).sum();
+    let weigh = |rows: &Vec<EntityRow>| rows.iter().map(|row| TAG_BYTES + reading::name_bytes(&row.entity)).sum();
     let (rows, leave) = reading::read(&app, page_bytes(&app, None), read, weigh).await?;
     let mut rows = rows?;
     let more = rows.len() > limit;

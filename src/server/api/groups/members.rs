@@ -78,6 +78,11 @@ impl Members {
         Ok(Some(Members { tag: tag.key, members }))
     }
 
+    /// The datasets, in byte order.
+    pub fn datasets(&self) -> impl Iterator<Item = &[u8]> {
+        self.members.iter().map(|(_, dataset)| &dataset[..])
+    }
+
     /// Lets the request through if it may do this with every member. A group without members is for those who may do it
     /// with everything.
     ///

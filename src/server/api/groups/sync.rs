@@ -5,19 +5,19 @@ use tokio::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ack::{Ack, Reached};
+use super::asked::{Asked, Told, part, says};
 use super::key::AckKey;
 use super::members::{Members, check_name, kept_in};
-use super::position::{Position, make_room};
+use super::position::{Position, kept_as, make_room};
 use super::{TRIES, no_group};
 use crate::server::answer::{Answer, Format};
-use crate::server::api::changes::{ChangesBody, limits, until};
+use crate::server::api::changes::{limits, until};
 use crate::server::api::schemas::many;
-use crate::server::api::sync::Part;
+use crate::server::api::sync::{Part, part_bytes, too_many};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Given, Names};
-use crate::server::follow::nothing;
-use crate::server::gates::Client;
+use crate::server::gates::Patience;
 use crate::server::held::Held;
 use crate::server::problem::Problem;
 use crate::server::reading;
@@ -68,6 +68,8 @@ struct Request {
     device: Vec<u8>,
     access: Access,
     limits: Limits,
+    /// Of all answers together, in bytes.
+    most: usize,
     format: Format,
 }
 
@@ -79,29 +81,8 @@ enum Outcome {
     Nothing(Watch, usize),
     /// It would read from the start, and may not without leave.
     Full,
-}
-
-/// A member that is read: where from, and whether the device is told to begin anew.
-struct Asked {
-    member: u64,
-    dataset: Vec<u8>,
-    /// The moment of the answer that led to its place; none if it has none.
-    at: Option<u64>,
-    from: Cursor,
-}
-
-impl Asked {
-    /// Whether all that there is of it is read.
-    fn is_whole(&self) -> bool {
-        self.from == Cursor::START || self.from == Cursor::oldest()
-    }
-}
-
-/// What is said of a member.
-enum Told {
-    Page(Page),
-    Reset(Page),
-    Failed(Problem),
+    /// The answer may take so many bytes, and may not without leave.
+    Room(usize),
 }
 
 /// What changed in a group since the device was here
@@ -138,7 +119,7 @@ pub async fn sync_group(
     let limits = limits(&app, asked.limit, asked.bytes, None, None)?.unseen_deletes();
     let until = until(&app, asked.wait)?;
     let device = kept_as(&access, &asked.device);
-    let request = Request { group, device, access, limits, format };
+    let mut request = Request { group, device, access, limits, most: app.gates.most_page_bytes(), format };
     if let Some(ack) = asked.ack {
         acknowledge(&app, &request, &ack).await?;
     }
@@ -148,14 +129,15 @@ pub async fn sync_group(
     loop {
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let (reads, may_be_full) = (request.clone(), full.is_some());
-        let work = move |engine: &Engine| Ok(reads.read(engine, may_be_full, last));
-        let (read, mut leave) = reading::read(&app, limits.max_bytes(), work, weigh).await?;
+        let work = move |engine: &Engine, room| Ok(reads.read(engine, room, may_be_full, last));
+        let (read, mut leave) = reading::read_within(Patience::Some, &app, limits.max_bytes(), work, weigh).await?;
         match read?? {
             Outcome::Answer(bytes) => {
                 leave.full_sync = full;
                 return Ok(Answer::of(format.content_type(), bytes.into()).hold(leave));
             }
             Outcome::Full => full = Some(app.gates.full_sync()?),
+            Outcome::Room(_) => return Err(too_many()),
             Outcome::Nothing(watch, bytes) => {
                 // While it waits it holds neither.
                 drop((leave, full.take()));
@@ -167,6 +149,7 @@ pub async fn sync_group(
                 if let Some(until) = until {
                     // Whatever ends the wait, it is looked at once more; then `last` is true, or there is something.
                     woken(&app, watch, until).await;
+                    request.access = app.tokens.renewed(&request.access)?;
                 }
             }
         }
@@ -174,17 +157,11 @@ pub async fn sync_group(
 }
 
 fn weigh(read: &Result<Outcome, Problem>) -> usize {
-    if let Ok(Outcome::Answer(bytes)) = read { bytes.len() } else { 0 }
-}
-
-/// What a device's position is kept under: the token that it shows, if there are tokens, and its name. Two clients whose
-/// devices have the same name would else take each other's changes away.
-fn kept_as(access: &Access, device: &str) -> Vec<u8> {
-    let token: &[u8] = match &access.client {
-        Client::Token(hash) => hash,
-        Client::Address(_) => &[],
-    };
-    [&[token.len() as u8], token, device.as_bytes()].concat()
+    match read {
+        Ok(Outcome::Answer(bytes)) => bytes.len(),
+        Ok(Outcome::Room(bytes)) => *bytes,
+        _ => 0,
+    }
 }
 
 /// Moves the device's position to where an earlier answer led.
@@ -263,8 +240,13 @@ impl Request {
     }
 
     /// Reads the group from where the device is; with nothing to say there is an answer only if it is the `last` time.
-    fn read(&self, engine: &Engine, may_be_full: bool, last: bool) -> Result<Outcome, Problem> {
+    fn read(&self, engine: &Engine, room: usize, may_be_full: bool, last: bool) -> Result<Outcome, Problem> {
         let (members, group) = (self.members(engine)?, kept_in(b'g', &self.group));
+        let parts = members.datasets().map(part_bytes).sum::<usize>();
+        let needed = parts.max((parts + self.limits.max_bytes()).min(self.most));
+        if needed > room {
+            return Ok(Outcome::Room(needed));
+        }
         let (position, _) = self.position(engine)?;
         let mut asked: Vec<Asked> = members
             .members
@@ -356,32 +338,5 @@ impl Request {
         let ack = Ack { moment, reached }.encode(&AckKey::of(engine)?, &self.group, &self.device);
         let datasets = told.iter().map(|(dataset, told)| part(dataset, told)).collect();
         Ok(Outcome::Answer(self.format.encode(&GroupAnswer { datasets, more, ack }, 256)?))
-    }
-}
-
-/// What there is to say of a member; nothing if the device has all of it.
-///
-/// A read from the start says `reset`, always: the device may have applied an earlier answer that it has not
-/// acknowledged, and such a read tells of no deletes.
-fn says(asked: &Asked, part: DatasetChanges) -> Option<Told> {
-    let is_start = asked.is_whole();
-    match part {
-        DatasetChanges::Page(page) if is_start => Some(Told::Reset(page)),
-        DatasetChanges::Page(page) => (!page.entries.is_empty() || page.more).then_some(Told::Page(page)),
-        DatasetChanges::NotReached => None,
-        // It does not exist: there is nothing in it, which the device is told once.
-        DatasetChanges::Failed(Error::DatasetNotFound { .. }) => {
-            (!is_start || asked.at.is_none()).then(|| Told::Reset(nothing()))
-        }
-        DatasetChanges::Failed(Error::Stale(_)) => None,
-        DatasetChanges::Failed(error) => Some(Told::Failed(error.into())),
-    }
-}
-
-fn part<'a>(dataset: &'a [u8], told: &'a Told) -> Part<'a> {
-    match told {
-        Told::Page(page) => Part::of(dataset, "page", Some(ChangesBody::new(dataset, page))),
-        Told::Reset(page) => Part::of(dataset, "reset", Some(ChangesBody::new(dataset, page))),
-        Told::Failed(problem) => Part::failed(dataset, problem),
     }
 }

@@ -15,6 +15,9 @@ pub struct Floors {
     pub floor: u64,
     /// At or below it superseded entries may be gone.
     pub history_floor: u64,
+    /// At or below it nothing is left, since this was a [`Keep::Window`] when it was trimmed; 0 if it never was. At most
+    /// `floor`, which goes on rising once the dataset keeps what lives again.
+    pub window_floor: u64,
 }
 
 /// What a read asks for, and of what kind of dataset.
@@ -28,12 +31,16 @@ pub struct Rules {
 }
 
 impl Floors {
-    /// The lowest position that is never stale: where [`Cursor::oldest`](crate::Cursor::oldest) reads from.
-    pub fn oldest(&self, rules: Rules) -> u64 {
+    /// The window over all that is left: what [`Cursor::oldest`](crate::Cursor::oldest) reads.
+    pub fn oldest(&self, rules: Rules, visible: u64) -> Window {
         match (rules.view, rules.keep) {
-            (View::Latest, Keep::Live) => 0,
-            (View::Latest, Keep::Window) => self.floor,
-            (View::Every, _) => self.floor.max(self.history_floor),
+            (View::Latest, Keep::Live) => Window::after(0),
+            // It starts from nothing, where everything is that is left.
+            (View::Latest, Keep::Window) => {
+                let bound = visible.max(self.window_floor);
+                Window { start: 0, position: self.window_floor, bound, first_bound: bound }
+            }
+            (View::Every, _) => Window::after(self.floor.max(self.history_floor)),
         }
     }
 }
@@ -156,7 +163,8 @@ impl Window {
             }
             window = Window { start: window.position, position: window.position, bound: visible, first_bound: visible };
         }
-        let trimmed = floors.floor > window.due(rules);
+        let is_lost = rules.keep == Keep::Window && floors.window_floor > window.position;
+        let trimmed = is_lost || floors.floor > window.due(rules);
         let history_trimmed = rules.view == View::Every && floors.history_floor > window.position;
         if trimmed && (rules.keep == Keep::Window || !history_trimmed) {
             return Err(StaleReason::Trimmed);
@@ -177,7 +185,7 @@ impl Window {
     /// A client that started from nothing needs no tombstone at or below its first bound: what these deleted was either
     /// never delivered to it or is deleted by what it has still to read.
     const fn due(&self, rules: Rules) -> u64 {
-        let from_nothing = self.start == 0 && matches!((rules.view, rules.keep), (View::Latest, Keep::Live));
+        let from_nothing = self.start == 0 && matches!(rules.view, View::Latest);
         if from_nothing && self.first_bound > self.position { self.first_bound } else { self.position }
     }
 
@@ -191,7 +199,13 @@ impl Window {
         if self.is_done() && self.position == 0 && rules == (Rules { view: View::Latest, keep: Keep::Live }) {
             return u64::MAX;
         }
-        let due = if self.is_done() { self.position } else { self.due(rules) };
+        let due = match rules.keep {
+            _ if self.is_done() => self.position,
+            Keep::Live => self.due(rules),
+            // Trimmed as a window again, it would lose what is still to be read.
+            Keep::Window if rules.view == View::Latest && floor <= self.due(rules) => self.position.max(floor),
+            Keep::Window => self.position,
+        };
         due.saturating_add(1).saturating_sub(floor)
     }
 

@@ -170,7 +170,8 @@ impl Client {
         }
         let problem = answer.problem();
         let perhaps_done = match answer.status {
-            429 | 503 | 507 => false,
+            // Said by Tidelog nothing was done; what stands before it may not know.
+            429 | 503 | 507 => problem.kind.is_empty(),
             502 | 504 => true,
             // The store was stopped midway: once it runs again, the same id tells.
             500 if problem.kind == "outcome_unknown" => true,
@@ -226,7 +227,7 @@ fn is_passing(error: &ureq::Error) -> bool {
 fn is_before_sending(error: &ureq::Error) -> bool {
     use ureq::Error as E;
     match error {
-        E::HostNotFound | E::ConnectionFailed => true,
+        E::HostNotFound | E::ConnectionFailed | E::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => true,
         E::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
         _ => false,
     }

@@ -99,7 +99,7 @@ pub fn rules(core: &Core, dataset: &Dataset, view: View) -> Result<Rules> {
 fn window_of(core: &Core, pin: &Pin<'_>, dataset: &Dataset, cursor: &Cursor, rules: Rules) -> Result<Window> {
     let refuse = |position, reason| stale(dataset, position, reason);
     match cursor.0 {
-        Kind::Oldest => Ok(Window::after(dataset.floors().oldest(rules))),
+        Kind::Oldest => Ok(dataset.floors().oldest(rules, pin.visible)),
         Kind::Head => Ok(Window::after(pin.visible)),
         Kind::SinceTime(time_ms) => Ok(match position_at(pin, dataset, time_ms)? {
             0 => Window::after(0),

@@ -78,8 +78,8 @@ impl Dataset {
     }
 
     pub fn floors(&self) -> Floors {
-        let DatasetRecord { floor, history_floor, .. } = *self.record();
-        Floors { floor, history_floor }
+        let DatasetRecord { floor, history_floor, window_floor, .. } = *self.record();
+        Floors { floor, history_floor, window_floor }
     }
 }
 

@@ -73,7 +73,7 @@ impl Follow {
 
     /// Whether all of it is read: a full sync.
     pub fn is_from_start(&self) -> bool {
-        self.cursor.position() == Some(SyncKey::ZERO)
+        is_whole(&self.cursor)
     }
 
     /// The next page; an empty one if nothing is due. A dataset that does not exist yet is empty too, for whoever holds
@@ -131,6 +131,11 @@ impl Follow {
         let entries = page.entries.len();
         Ok(write(&self.dataset, &page).map(|bytes| Got { bytes, entries, more, next, position }))
     }
+}
+
+/// Whether all that there is of a dataset is read from there.
+pub fn is_whole(from: &Cursor) -> bool {
+    from.position() == Some(SyncKey::ZERO) || *from == Cursor::oldest()
 }
 
 /// The page of a dataset that does not exist.

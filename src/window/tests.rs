@@ -10,7 +10,7 @@ const EVERY: Rules = Rules { view: View::Every, keep: Keep::Live };
 const CAPPED: Rules = Rules { view: View::Every, keep: Keep::Window };
 
 const fn floors(floor: u64, history_floor: u64) -> Floors {
-    Floors { floor, history_floor }
+    Floors { floor, history_floor, window_floor: 0 }
 }
 
 const fn window(start: u64, position: u64, bound: u64, first_bound: u64) -> Window {
@@ -65,17 +65,28 @@ fn a_capped_log_is_stale_from_below_its_floor_and_from_0() {
     assert_eq!(Window::after(44).resume(CAPPED, 50, floors(40, 45)), Err(StaleReason::HistoryTrimmed));
     // It has become a live dataset again, after live entries were lost.
     let lossy = Rules { view: View::Latest, ..CAPPED };
-    assert_eq!(Window::after(0).resume(lossy, 50, floors(40, 40)), Err(StaleReason::Trimmed));
-    assert_eq!(Window::after(40).resume(lossy, 50, floors(40, 40)), Ok(window(40, 40, 50, 50)));
+    let lost = |floor| Floors { window_floor: 40, ..floors(floor, floor) };
+    assert_eq!(Window::after(0).resume(lossy, 50, lost(40)), Err(StaleReason::Trimmed));
+    assert_eq!(Window::after(40).resume(lossy, 50, lost(40)), Ok(window(40, 40, 50, 50)));
+    // Deletes above that are gone too: all the same for whoever has nothing, whatever lives there.
+    assert_eq!(Window::after(40).resume(lossy, 50, lost(45)), Err(StaleReason::Trimmed));
+    assert_eq!(lost(45).oldest(lossy, 50), window(0, 40, 50, 50));
+    assert_eq!(window(0, 42, 50, 50).resume(lossy, 60, lost(50)), Ok(window(0, 42, 50, 50)));
+    assert_eq!(window(0, 42, 50, 50).resume(lossy, 60, lost(51)), Err(StaleReason::Trimmed));
+    assert_eq!(window(0, 42, 50, 50).headroom(lossy, lost(45)), 1);
+    // It was trimmed as a window once more, beyond where the read is.
+    let again = Floors { window_floor: 43, ..lost(45) };
+    assert_eq!(window(0, 42, 50, 50).resume(lossy, 60, again), Err(StaleReason::Trimmed));
 }
 
 #[test]
 fn the_oldest_position_is_never_stale_and_the_one_below_is() {
     for rules in [LATEST, EVERY, CAPPED, Rules { view: View::Latest, ..CAPPED }] {
-        let floors = floors(30, 40);
-        let oldest = floors.oldest(rules);
-        assert!(Window::after(oldest).resume(rules, 50, floors).is_ok(), "{rules:?}");
-        assert!(oldest == 0 || Window::after(oldest - 1).resume(rules, 50, floors).is_err(), "{rules:?}");
+        let floors = Floors { window_floor: if rules.keep == Keep::Window { 20 } else { 0 }, ..floors(30, 40) };
+        let oldest = floors.oldest(rules, 50);
+        assert!(oldest.resume(rules, 50, floors).is_ok(), "{rules:?}");
+        let below = oldest.position.checked_sub(1).map(|position| Window { position, ..oldest });
+        assert!(below.is_none_or(|below| below.resume(rules, 50, floors).is_err()), "{rules:?}");
     }
 }
 
@@ -142,7 +153,7 @@ fn headroom_is_the_rise_of_the_floor_that_makes_stale() {
     for (at, rules, floors, headroom) in cases {
         assert_eq!(at.headroom(rules, floors), headroom, "{at:?} {rules:?} {floors:?}");
         let raised = |by: u64| match rules.view {
-            View::Latest => Floors { floor: floors.floor + by, history_floor: floors.history_floor + by },
+            View::Latest => Floors { floor: floors.floor + by, history_floor: floors.history_floor + by, ..floors },
             View::Every => Floors { history_floor: floors.history_floor + by, ..floors },
         };
         assert!(at.resume(rules, 50, raised(headroom)).is_err(), "{at:?} {rules:?} {floors:?}");

@@ -277,3 +277,70 @@ fn a_dataset_may_become_a_window_and_a_live_one_again() {
         assert!(report.findings.is_empty(), "{seed}: {:?}", report.findings);
     }
 }
+
+/// What lives, by what says so without reading from anywhere.
+fn living(engine: &Engine) -> BTreeMap<Vec<u8>, u64> {
+    let rows = engine.entities("d", None, 1000).expect("entities");
+    rows.iter().map(|row| (row.entity.to_vec(), row.key.get())).collect()
+}
+
+#[test]
+fn all_that_is_left_of_a_window_is_read_from_the_oldest_whatever_is_deleted_since() {
+    let mut above = 0;
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let (_dir, engine) = store(small().chunk_bytes(64));
+        engine.set_retention("d", capped(5)).expect("a retention");
+        (0..20).for_each(|n| _ = put(&engine, "d", &format!("e{n}"), "x"));
+        engine.compact(Some(b"d")).expect("a compaction");
+        // From now on only what is superseded or deleted goes, at once.
+        let strict = Retention { history: entries_cap(0), tombstones: entries_cap(0), ..Retention::unlimited() };
+        engine.set_retention("d", strict).expect("a retention");
+        let change = |rng: &mut Rng| {
+            let entity = format!("f{}", rng.below(8));
+            match rng.below(3) {
+                0 => _ = delete(&engine, "d", &entity),
+                _ => _ = put(&engine, "d", &entity, "x"),
+            }
+            if rng.below(4) == 0 {
+                engine.compact(Some(b"d")).expect("a compaction");
+            }
+        };
+        (0..30).for_each(|_| change(&mut rng));
+        engine.compact(Some(b"d")).expect("a compaction");
+        let start = engine.changes("d", &Cursor::START, Limits::default());
+        assert_eq!(stale_reason(start), StaleReason::Trimmed);
+        let lowest = living(&engine).into_values().min();
+        above += u32::from(lowest.is_some_and(|key| key <= engine.stat("d").expect("stat").floor.get()));
+
+        let (mut held, mut cursor, mut changes) = (BTreeMap::new(), Cursor::oldest(), 10);
+        loop {
+            match engine.changes("d", &cursor, Limits::entries(1 + rng.below(3) as usize)) {
+                Err(error) => {
+                    assert_eq!(stale_reason(Err::<(), _>(error)), StaleReason::Trimmed, "seed {seed}");
+                    (held, cursor) = (BTreeMap::new(), Cursor::oldest());
+                }
+                Ok(page) => {
+                    for entry in page.entries.iter() {
+                        match entry.op {
+                            tidelog::Op::Delete => drop(held.remove(entry.entity)),
+                            _ => drop(held.insert(entry.entity.to_vec(), entry.key.get())),
+                        }
+                    }
+                    cursor = page.next;
+                    if !page.more && page.position == engine.visible() {
+                        assert_eq!(held, living(&engine), "seed {seed}");
+                        if changes == 0 {
+                            break;
+                        }
+                    }
+                }
+            }
+            if changes > 0 {
+                changes -= 1;
+                change(&mut rng);
+            }
+        }
+    }
+    assert!(above > 20, "what lives lay below the floor in {above} stores of 60");
+}

@@ -11,7 +11,8 @@ use crate::support::{Server, resident};
 /// memory for pages, and those that read are served once these are cut off.
 #[test]
 fn clients_that_do_not_read_hold_no_more_than_there_is_for_pages() {
-    let server = Server::start_with(&["--page-memory", "16777216", "--page-bytes", "1000000", "--patience", "2"]);
+    let memory = ["--page-memory", "16777216", "--full-syncs", "1000"];
+    let server = Server::start_with(&[&memory[..], &["--page-bytes", "1000000", "--patience", "2"]].concat());
     let entity = "/v1/datasets/d/entities/e";
     assert_eq!(server.request("PUT", entity).body(vec![0; 8 << 20]).answer().status, 201);
     let before = resident(server.pid());
@@ -58,7 +59,7 @@ fn unread(server: &Server, request: &str) -> u64 {
 /// Names, origins and problems are written longer than they are: up to six bytes for one.
 #[test]
 fn answers_take_leave_for_all_that_is_written() {
-    let memory = ["--page-memory", "16777216", "--body-memory", "16777216"];
+    let memory = ["--page-memory", "8388608", "--body-memory", "16777216"];
     let server = Server::start_with(&[&memory[..], &["--page-bytes", "1000000", "--patience", "2"]].concat());
     let odd = |n: usize| format!("{n:05}{}", "\u{1}".repeat(500));
     let datasets: Vec<String> = (0..2000).map(odd).collect();
@@ -88,8 +89,11 @@ fn answers_take_leave_for_all_that_is_written() {
         assert!(grown < 100 << 20, "{what}: {} MiB", grown >> 20);
     }
     // What would be larger than all answers may be is refused and not begun.
-    let all: Vec<_> = datasets.iter().map(|dataset| json!({"dataset": dataset})).collect();
-    server.post("/v1/sync", json!({"datasets": all})).problem(413, "too_large");
+    let many: Vec<_> = (0..4000).map(|n| json!({"dataset_base64": name(n)})).collect();
+    server.post("/v1/sync", json!({"datasets": many})).problem(413, "too_large");
+    let many: Vec<_> = (0..4000).map(|n| json!({"base64": name(n)})).collect();
+    let put = server.request("PUT", "/v1/groups/large").json(json!({"datasets": many}).to_string()).answer();
+    put.problem(413, "too_large");
     let sync = server.request("POST", "/v1/groups/g/sync").json(json!({"device": "phone"})).answer();
-    sync.problem(413, "too_large");
+    assert_eq!(sync.ok()["datasets"].as_array().map(Vec::len), Some(2000), "that which is there is read");
 }

@@ -85,8 +85,16 @@ fn serve_others(server: &Server) -> Duration {
 
 #[test]
 fn who_reads_a_byte_a_second_hurts_nobody() {
-    let server =
-        Server::start(&["--patience", "3", "--page-memory", &(32 << 20).to_string(), "--page-bytes", "1000000"]);
+    let server = Server::start(&[
+        "--full-syncs",
+        "1000",
+        "--patience",
+        "3",
+        "--page-memory",
+        &(32 << 20).to_string(),
+        "--page-bytes",
+        "1000000",
+    ]);
     for n in 0..5 {
         server.write("d", &format!("first{n}"), &"x".repeat(PAYLOAD));
     }

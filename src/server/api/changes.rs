@@ -16,6 +16,7 @@ use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Asked, Names, path_of, public};
+use crate::server::follow::is_whole;
 use crate::server::gates::Patience;
 use crate::server::problem::Problem;
 use crate::server::reading::{self, Leave};
@@ -278,7 +279,7 @@ async fn changes(
         scope: Scope::Read,
         bytes: limits.max_bytes(),
         until,
-        from_start: cursor.position() == Some(SyncKey::ZERO),
+        from_start: is_whole(&cursor),
     };
     let name = dataset.clone();
     // A wait goes on from where it began: `head` is another place later on. In a dataset that does not exist yet

@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::schemas::{NameGiven, many};
+use super::sync::parts_bytes;
 use crate::json::{self, encode_base64};
 use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
@@ -147,6 +148,8 @@ async fn put_group(
     let expected = tags::wanted(if_match.as_deref(), if_none_match.as_deref())?;
     let names = Arc::new(members::listed(given.datasets.0.into_iter().map(|name| name.0))?);
     members::check_listed(&names, &access)?;
+    // What could not be read must not be made.
+    parts_bytes(names.iter().map(Vec::as_slice), app.gates.most_page_bytes())?;
     // Before anything is done, since what is done is to be told.
     let leave = reading::leave(&app, list_bytes(names.iter().map(Vec::as_slice))).await?;
     for _ in 0..TRIES {

@@ -214,7 +214,10 @@ impl Socket {
     }
 
     async fn look_after(&mut self, event: Event) -> Result<(), End> {
-        self.renew().await?;
+        // What was done is told in any case.
+        if !matches!(event, Event::Closing | Event::Ended(_)) {
+            self.renew().await?;
+        }
         match event {
             Event::Closing => Err(End::Told(close_code::AWAY, "the server is stopping")),
             Event::Beat => self.beat().await,

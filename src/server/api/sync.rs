@@ -16,6 +16,7 @@ use crate::server::answer::{Answer, Format};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{AtMost, Given, dataset_of};
+use crate::server::follow::is_whole;
 use crate::server::held::Held;
 use crate::server::problem::{Problem, ProblemBody};
 use crate::server::reading;
@@ -32,8 +33,9 @@ const MAX_DATASETS: usize = 65_536;
 const MAX_WAITED_FOR: usize = 4096;
 /// About what a dataset takes here besides its name, in bytes.
 const PLACE_BYTES: usize = 192;
-/// What a part takes in an answer besides names and entries: a page's place in its dataset, or a problem.
-const PART_BYTES: usize = 512;
+/// What a part takes in an answer at least besides its name, and about what it does with a page's place in its dataset.
+const LEAST_PART_BYTES: usize = 40;
+const PART_BYTES: usize = 300;
 
 /// Which datasets, and from where
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -158,13 +160,10 @@ async fn sync(
         access.check(Scope::Read, &dataset)?;
         places.push(Place { dataset, from: position(since.as_deref(), None), position: SyncKey::ZERO });
     }
-    let is_full = |place: &Place| place.from.as_ref().is_ok_and(|from| from.position() == Some(SyncKey::ZERO));
+    let is_full = |place: &Place| place.from.as_ref().is_ok_and(is_whole);
     let mut full = if places.iter().any(is_full) { Some(app.gates.full_sync()?) } else { None };
-    let bytes = places.iter().map(|place| part_bytes(&place.dataset)).sum::<usize>();
-    if bytes > app.gates.most_page_bytes() {
-        return Err(too_many());
-    }
-    let bytes = bytes + limits.max_bytes();
+    let parts = parts_bytes(places.iter().map(|place| &place.dataset[..]), app.gates.most_page_bytes())?;
+    let bytes = parts + limits.max_bytes();
     let round = Round { places, first: asked.first.unwrap_or(0), limits, format };
     let round = Arc::new(Mutex::new(round));
     let mut waiter = None;
@@ -195,16 +194,22 @@ async fn sync(
     }
 }
 
-/// How many bytes a part takes in an answer at most, besides its entries: a dataset is named in it, in its problem, and in the
-/// text of that.
-pub fn part_bytes(dataset: &[u8]) -> usize {
-    PART_BYTES + 2 * reading::name_bytes(dataset) + 5 * dataset.len()
-}
-
-/// What is asked for has no room in an answer, whatever is in it.
-pub fn too_many() -> Problem {
-    let detail = "an answer of so many datasets is larger than all answers may be (--page-memory); ask for fewer";
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+/// About how many bytes the parts of an answer take besides their entries.
+///
+/// # Errors
+///
+/// `too_large` if they take more than all answers may, whatever is in them.
+pub fn parts_bytes<'a>(datasets: impl Iterator<Item = &'a [u8]>, most: usize) -> Result<usize, Problem> {
+    let (mut count, mut names) = (0, 0);
+    for dataset in datasets {
+        count += 1;
+        names += reading::name_bytes(dataset);
+    }
+    if count * LEAST_PART_BYTES + names > most {
+        let detail = "an answer of so many datasets is larger than all answers may be (--page-memory); ask for fewer";
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
+    }
+    Ok(count * PART_BYTES + names)
 }
 
 fn weigh(read: &Read) -> usize {

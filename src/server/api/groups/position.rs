@@ -1,15 +1,13 @@
 //! How far a device has come in each member of a group: the payload of one entity.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
 use super::ack::{Ack, Reached};
 use super::codec::{Reader, put_number, put_short};
 use super::members::MAX_MEMBERS;
 use crate::server::auth::Access;
 use crate::server::gates::Client;
-use crate::{Batch, Cap, Cursor, Engine, EntityRow, Error, Retention};
+use crate::{Batch, Cap, Cursor, Engine, Error, Retention};
 
 const VERSION: u8 = 1;
 /// Most devices of a group whose positions are kept.
@@ -121,41 +119,23 @@ pub fn kept_as(access: &Access, device: &str) -> Vec<u8> {
     [&[token.len() as u8], token, device.as_bytes()].concat()
 }
 
-/// The token in what a device's position is kept under, behind its length.
-fn token_of(kept: &[u8]) -> &[u8] {
-    let len = kept.first().map_or(0, |len| 1 + usize::from(*len));
-    &kept[..len.min(kept.len())]
-}
-
-/// Makes room for a new device's position. A device whose position goes begins anew.
+/// Makes room for a new device's position: those that have not moved for the longest time go. Such a device begins anew.
 pub fn make_room(engine: &Engine, kept: &[u8], batch: &mut Batch) -> crate::Result<()> {
-    match engine.entities(kept, None, MAX_DEVICES * 2) {
+    let mut devices = match engine.entities(kept, None, MAX_DEVICES * 2) {
         Err(Error::DatasetNotFound { .. }) => {
             // Only where a device is matters, not where it was or that it was there.
             let cap = Cap { entries: Some(1), ..Cap::default() };
             engine.set_retention(kept, Retention { history: cap, tombstones: cap, ..Retention::default() })?;
+            return Ok(());
         }
-        devices => {
-            for device in leaving(devices?, MAX_DEVICES - 1) {
-                batch.delete(kept.to_vec(), device);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The devices that go if so many may stay: of the token that has most of them, those that have not moved for the longest
-/// time. So a token that invents devices throws out its own.
-fn leaving(mut devices: Vec<EntityRow>, most: usize) -> Vec<Bytes> {
+        devices => devices?,
+    };
     // The key of a position tells when it moved last.
     devices.sort_unstable_by_key(|device| device.key);
-    let mut by_token: BTreeMap<Vec<u8>, VecDeque<Bytes>> = BTreeMap::new();
-    let excess = devices.len().saturating_sub(most);
-    for EntityRow { entity, .. } in devices {
-        by_token.entry(token_of(&entity).to_vec()).or_default().push_back(entity);
+    for device in devices.iter().take((devices.len() + 1).saturating_sub(MAX_DEVICES)) {
+        batch.delete(kept.to_vec(), device.entity.to_vec());
     }
-    let mut oldest = || by_token.values_mut().max_by_key(|devices| devices.len())?.pop_front();
-    (0..excess).map_while(|_| oldest()).collect()
+    Ok(())
 }
 
 #[cfg(test)]
@@ -230,19 +210,5 @@ mod tests {
         assert_eq!(Position::decode(&bytes[..bytes.len() - 1]), Position::default());
         assert_eq!(Position::decode(&[]), Position::default());
         assert_eq!(Position::decode(b"\x02abc"), Position::default());
-    }
-
-    #[test]
-    fn those_of_the_token_with_most_devices_go_and_of_them_the_oldest() {
-        let device = |token: &[u8], name: &str, key| {
-            let entity = [&[token.len() as u8], token, name.as_bytes()].concat().into();
-            EntityRow { entity, key: SyncKey::new(key) }
-        };
-        let mut devices = vec![device(b"a", "phone", 1), device(b"", "any", 2)];
-        devices.extend((0..5).map(|n| device(b"b", &format!("{n}"), 10 - n)));
-        let gone = |most| -> Vec<_> { leaving(devices.clone(), most).iter().map(|e| e.to_vec()).collect() };
-        assert!(gone(7).is_empty());
-        assert_eq!(gone(5), [b"\x01b4", b"\x01b3"]);
-        assert_eq!(gone(0).len(), 7);
     }
 }

@@ -13,7 +13,7 @@ use super::{TRIES, no_group};
 use crate::server::answer::{Answer, Format};
 use crate::server::api::changes::{limits, until};
 use crate::server::api::schemas::many;
-use crate::server::api::sync::{Part, part_bytes, too_many};
+use crate::server::api::sync::{Part, parts_bytes};
 use crate::server::app::{App, Shared};
 use crate::server::auth::{Access, Scope};
 use crate::server::extract::{Given, Names};
@@ -29,6 +29,8 @@ use crate::{
 
 /// Longest name of a device, in bytes.
 const MAX_DEVICE_BYTES: usize = 255;
+/// What the parts of a small group take in an answer besides their entries, in bytes: a larger one is read when that is known.
+const SMALL_BYTES: usize = 64 << 10;
 /// How often members are read again in one answer, since they have gone stale or a window of theirs ended with nothing; then
 /// they are left to the next.
 const ROUNDS: usize = 4;
@@ -130,14 +132,16 @@ pub async fn sync_group(
         let last = until.is_none_or(|until| Instant::now() >= until) || app.closing.begun();
         let (reads, may_be_full) = (request.clone(), full.is_some());
         let work = move |engine: &Engine, room| Ok(reads.read(engine, room, may_be_full, last));
-        let (read, mut leave) = reading::read_within(Patience::Some, &app, limits.max_bytes(), work, weigh).await?;
+        let (read, mut leave) =
+            reading::read_within(Patience::Some, &app, limits.max_bytes() + SMALL_BYTES, work, weigh).await?;
         match read?? {
             Outcome::Answer(bytes) => {
                 leave.full_sync = full;
                 return Ok(Answer::of(format.content_type(), bytes.into()).hold(leave));
             }
             Outcome::Full => full = Some(app.gates.full_sync()?),
-            Outcome::Room(_) => return Err(too_many()),
+            // It has all the room there is.
+            Outcome::Room(_) => continue,
             Outcome::Nothing(watch, bytes) => {
                 // While it waits it holds neither.
                 drop((leave, full.take()));
@@ -242,9 +246,8 @@ impl Request {
     /// Reads the group from where the device is; with nothing to say there is an answer only if it is the `last` time.
     fn read(&self, engine: &Engine, room: usize, may_be_full: bool, last: bool) -> Result<Outcome, Problem> {
         let (members, group) = (self.members(engine)?, kept_in(b'g', &self.group));
-        let parts = members.datasets().map(part_bytes).sum::<usize>();
-        let needed = parts.max((parts + self.limits.max_bytes()).min(self.most));
-        if needed > room {
+        let needed = parts_bytes(members.datasets(), self.most)? + self.limits.max_bytes();
+        if needed.min(self.most) > room {
             return Ok(Outcome::Room(needed));
         }
         let (position, _) = self.position(engine)?;

@@ -85,6 +85,8 @@ pub enum Bug {
     NewestDropped,
     /// A verification does not compare entities and marks with chunks.
     IndexNotVerified,
+    /// A window may keep what lives again before what it dropped is flushed.
+    WindowNotFlushed,
 }
 
 #[cfg(feature = "testing")]

@@ -6,15 +6,19 @@ use crate::error::Error;
 use crate::error::Result;
 #[cfg(doc)]
 use crate::options::Options;
+#[cfg(doc)]
+use crate::types::View;
 use crate::types::{Consumer, Limits, Page, SyncKey};
 
 impl Engine {
     /// A durable consumer's next page behind the position it has acknowledged; one that is new begins at 0. What was
-    /// fetched and not acknowledged comes again.
+    /// fetched and not acknowledged comes again. One that began with [`View::Latest`] reads the state of that moment to its
+    /// end in this view.
     ///
     /// # Errors
     ///
-    /// [`Error::Evicted`] if changes it has not seen are gone, and those of [`Engine::changes`].
+    /// [`Error::Evicted`] if changes it has not seen are gone, [`Error::Invalid`] for [`View::Every`] amid a first read of
+    /// the other, and those of [`Engine::changes`].
     pub fn consumer_fetch(&self, name: &str, dataset: impl AsRef<[u8]>, limits: Limits) -> Result<Page> {
         consumer::fetch(&*self.core()?, name, check::dataset(dataset.as_ref())?, limits)
     }

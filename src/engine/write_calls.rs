@@ -1,10 +1,12 @@
 //! What writes: batches, and the control records that take keys like them.
 
+use super::pin::Pin;
 use super::request::Work;
 use super::{Engine, Receipt, check};
 use crate::error::{Error, Result};
 use crate::limits::MAX_DATASET_BYTES;
-use crate::types::{Batch, Commit, Durability, Retention};
+use crate::planted::{Bug, planted};
+use crate::types::{Batch, Commit, Durability, Keep, Retention};
 
 impl Engine {
     /// Commits a batch, and returns when it is synced.
@@ -77,7 +79,27 @@ impl Engine {
     /// Those of [`Engine::append`].
     pub fn set_retention(&self, dataset: impl AsRef<[u8]>, retention: Retention) -> Result<()> {
         let dataset = check::name(dataset.as_ref())?;
-        self.control(Work::SetRetention { dataset, retention })
+        let was_window = self.was_window(&dataset)?;
+        self.control(Work::SetRetention { dataset, retention })?;
+        if was_window && retention.keep == Keep::Live && !planted(Bug::WindowNotFlushed) {
+            // Who reads what lives from now on must not miss what would live again after a crash: what a window drops
+            // in the background is flushed with the next seal.
+            self.core()?.jobs.run(|core| core.store().flush(), || {})?;
+        }
+        Ok(())
+    }
+
+    /// Whether the dataset is a window, or lost entries as one.
+    fn was_window(&self, name: &[u8]) -> Result<bool> {
+        let core = self.core()?;
+        let store = core.store();
+        Ok(match Pin::of(&core, &store, name) {
+            Ok((_, dataset)) => {
+                dataset.record().window_floor > 0 || core.retention_or_default(dataset.retention()).keep == Keep::Window
+            }
+            Err(Error::DatasetNotFound { .. }) => false,
+            Err(error) => return Err(error),
+        })
     }
 
     /// Whether the store takes writes now, and will for a while, as far as is known without one.

@@ -1,8 +1,8 @@
 //! Retention honours consumers as leases, up to a hard budget; past it the laggard is told so.
 
-use tidelog::{Engine, Error, Limits, Retention, View};
+use tidelog::{Engine, Error, Keep, Limits, Op, Retention, View};
 
-use crate::support::{entries_cap, put, small, store};
+use crate::support::{delete, entries_cap, put, small, store};
 
 fn tight() -> Retention {
     Retention { history: entries_cap(0), tombstones: entries_cap(0), ..Retention::unlimited() }
@@ -71,4 +71,59 @@ fn a_consumer_within_the_budget_is_not_evicted() {
     behind(&engine, 100);
     engine.compact(None).expect("a compaction");
     engine.consumer_fetch("indexer", "d", Limits::default()).expect("a page");
+}
+
+#[test]
+fn who_reads_every_entry_is_kept_all_of_them_from_the_first_fetch_on() {
+    let (_dir, engine) = store(small().retention(tight()));
+    let first = put(&engine, "d", "e", "0").last;
+    let every = Limits::entries(1).view(View::Every);
+    engine.consumer_fetch("indexer", "d", every).expect("a page");
+    (1..20).for_each(|n| _ = put(&engine, "d", "e", &n.to_string()));
+    engine.compact(None).expect("a compaction");
+    let page = engine.consumer_fetch("indexer", "d", every).expect("nothing has gone");
+    assert_eq!(page.entries.iter().map(|entry| entry.key).collect::<Vec<_>>(), [first]);
+}
+
+#[test]
+fn a_first_read_keeps_to_its_view() {
+    let (_dir, engine) = store(small().retention(tight()).consumer_budget(0));
+    let seen = put(&engine, "d", "e", "x").last;
+    (0..3).for_each(|n| _ = put(&engine, "d", &format!("f{n}"), "x"));
+    let fetch = |consumer: &str, view| engine.consumer_fetch(consumer, "d", Limits::entries(1).view(view));
+    fetch("latest", View::Latest).expect("a page");
+    assert!(matches!(fetch("latest", View::Every), Err(Error::Invalid { .. })));
+    // One that was sent an entry as history must hear of its end, or that it cannot.
+    fetch("every", View::Every).expect("a page");
+    engine.consumer_ack("every", "d", seen).expect("an acknowledgement");
+    delete(&engine, "d", "e");
+    engine.compact(None).expect("a compaction");
+    assert!(engine.stat("d").expect("stat").floor > seen, "the delete is gone");
+    let told = engine.consumer_fetch("every", "d", Limits::default());
+    let deletes = |page: &tidelog::Page| page.entries.iter().any(|entry| entry.op == Op::Delete);
+    assert!(told.as_ref().map_or(true, deletes), "{told:?}");
+}
+
+#[test]
+fn a_consumer_can_begin_with_what_is_left_of_a_window() {
+    let (_dir, engine) = store(small().chunk_bytes(32));
+    let capped = Retention { keep: Keep::Window, history: entries_cap(3), ..Retention::unlimited() };
+    engine.set_retention("d", capped).expect("a retention");
+    (0..20).for_each(|n| _ = put(&engine, "d", &format!("e{n}"), "x"));
+    engine.compact(None).expect("a compaction");
+    engine.set_retention("d", Retention::unlimited()).expect("a retention");
+    let rows = engine.entities("d", None, 100).expect("entities");
+    assert!(rows.len() < 20);
+    let mut found = Vec::new();
+    loop {
+        let page = engine.consumer_fetch("indexer", "d", Limits::entries(1)).expect("a page");
+        found.extend(page.entries.iter().map(|entry| entry.key));
+        engine.consumer_ack("indexer", "d", page.position).expect("an acknowledgement");
+        if !page.more {
+            break;
+        }
+    }
+    let mut living: Vec<_> = rows.iter().map(|row| row.key).collect();
+    living.sort_unstable();
+    assert_eq!(found, living);
 }

@@ -14,9 +14,14 @@ type Delivered = (u64, u8, Option<u32>, bool);
 /// What was delivered, where the read stands, and whether there is more.
 type Paged = Result<(Vec<Delivered>, Window, bool), StaleReason>;
 
+/// A dataset that was trimmed as a window keeps what lives again.
+fn rules(store: &Store, view: View) -> Rules {
+    Rules { view, keep: if store.floors.window_floor > 0 { Keep::Window } else { Keep::Live } }
+}
+
 /// Pages through the rules under test; a rule is left out by telling them something wrong.
 fn page(store: &Store, at: Window, view: View, limit: usize) -> Paged {
-    let rules = Rules { view, ..LATEST };
+    let rules = rules(store, view);
     let mut floors = store.floors;
     if !store.on(Rule::StaleFirstBound) {
         Window { first_bound: at.bound, ..at }.resume(rules, store.visible, floors)?;
@@ -120,6 +125,7 @@ struct Seen {
     done: u64,
     moved: u64,
     switched: u64,
+    oldest: u64,
 }
 
 impl Client {
@@ -150,6 +156,8 @@ impl Client {
                     Window::of(&exact, view).map_err(|tied| format!("{tied:?}"))?
                 }
             }
+            Kind::Oldest if store.on(Rule::FromWindowFloor) => store.floors.oldest(rules(store, view), store.visible),
+            Kind::Oldest => Window::after(store.floors.floor),
             other => return Err(format!("no read hands out {other:?}")),
         };
         Ok((at, view))
@@ -169,6 +177,10 @@ impl Client {
             Err(_) => {
                 seen.stale += 1;
                 *self = Client::new(self.views);
+                if store.floors.window_floor > 0 {
+                    seen.oldest += 1;
+                    self.cursor = Cursor::oldest();
+                }
                 return Ok(());
             }
         };
@@ -196,15 +208,15 @@ impl Client {
         } else {
             seen.done += 1;
         }
-        let want = &store.past[now.position as usize];
-        if (!more || view == View::Every) && self.state != *want {
-            return Err(format!("at {now:?}: has {:?}, should be {want:?}", self.state));
+        let (held, want) = (store.left_of(&self.state), store.left_of(&store.past[now.position as usize]));
+        if (!more || view == View::Every) && held != want {
+            return Err(format!("at {now:?}: has {held:?}, should be {want:?}"));
         }
         Ok(())
     }
 }
 
-fn step(store: &mut Store, random: &mut Random, number: u32) -> bool {
+fn step(store: &mut Store, random: &mut Random, number: u32, windows: bool) -> bool {
     match random.below(100) {
         0..52 => {
             let entities = random.pick(&[2, 6]);
@@ -219,19 +231,33 @@ fn step(store: &mut Store, random: &mut Random, number: u32) -> bool {
             let purge = random.below(store.sealed + 1);
             store.compact(upto, purge, || random.percent(30));
         }
+        70..73 if windows => {
+            let upto = store.floors.window_floor + random.below(6);
+            store.trim(upto);
+        }
         _ => return false,
     }
     true
 }
 
 fn play(rounds: u64, seed: u64, views: &'static [View], without: Option<Rule>) -> (Option<String>, Seen) {
+    play_with(rounds, seed, views, without, false)
+}
+
+fn play_with(
+    rounds: u64,
+    seed: u64,
+    views: &'static [View],
+    without: Option<Rule>,
+    windows: bool,
+) -> (Option<String>, Seen) {
     let mut seen = Seen::default();
     for round in 0..rounds {
         let mut random = Random::new(seed, round);
         let mut store = Store::new(without);
         let mut clients = [(); 3].map(|()| Client::new(views));
         for number in 0..random.pick(&[20, 60, 150]) {
-            if step(&mut store, &mut random, number) {
+            if step(&mut store, &mut random, number, windows) {
                 continue;
             }
             let client = &mut clients[random.below(3) as usize];
@@ -270,6 +296,17 @@ fn reads_that_change_their_view_end_in_an_exact_state_too() {
 }
 
 #[test]
+fn reads_of_what_is_left_of_a_window_end_with_all_that_lives() {
+    let (wrong, seen) = play_with(rounds(), seed(), &[View::Latest], None, true);
+    assert_eq!(wrong, None);
+    assert!(seen.stale.min(seen.more).min(seen.done).min(seen.moved).min(seen.oldest) > rounds() / 100, "{seen:?}");
+    for rule in [Rule::FromWindowFloor, Rule::StalePosition, Rule::MoveBound] {
+        let (wrong, _) = play_with(20_000, 1, &[View::Latest], Some(rule), true);
+        assert!(wrong.is_some(), "nothing goes wrong without {rule:?}");
+    }
+}
+
+#[test]
 fn leaving_any_rule_out_goes_wrong() {
     for rule in [
         Rule::StaleFirstBound,
@@ -298,7 +335,7 @@ fn the_rules_agree_with_the_literal_model() {
         let mut random = Random::new(seed() ^ 0xface, round);
         let mut store = Store::new(None);
         for number in 0..random.pick(&[5, 40, 120]) {
-            if step(&mut store, &mut random, number) {
+            if step(&mut store, &mut random, number, false) {
                 continue;
             }
             // Any window at all, whether or not a read can get there.

@@ -1,6 +1,6 @@
 //! One dataset, as simply as can be: keys from 1 on without holes, and every past state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::window::Floors;
 
@@ -39,6 +39,8 @@ pub enum Rule {
     StartOfWindow,
     /// Another view in the middle of an `Every` window begins a new window.
     ViewBeginsWindow,
+    /// What is left of a window is read from that one's floor on.
+    FromWindowFloor,
 }
 
 pub type State = BTreeMap<u8, u32>;
@@ -55,6 +57,8 @@ pub struct Store {
     /// What is above is in a tail: compaction does not know of it.
     pub sealed: u64,
     pub floors: Floors,
+    /// Values that lived and were trimmed as parts of a window.
+    pub lost: BTreeSet<u32>,
     /// `past[k]` is the state as of key k.
     pub past: Vec<State>,
 }
@@ -69,6 +73,7 @@ impl Store {
             visible: 0,
             sealed: 0,
             floors: Floors::default(),
+            lost: BTreeSet::new(),
             past: vec![State::new()],
         }
     }
@@ -128,6 +133,26 @@ impl Store {
             self.floors.floor = self.floors.floor.max(key);
             self.floors.history_floor = self.floors.history_floor.max(self.floors.floor);
         }
+    }
+
+    /// As a window for a moment: of what is sealed, all goes up to `upto`, living or not.
+    pub fn trim(&mut self, upto: u64) {
+        for key in self.log.range(..=upto.min(self.sealed)).map(|(key, _)| *key).collect::<Vec<_>>() {
+            let Some(Row { entity, value, .. }) = self.log.remove(&key) else { continue };
+            let is_newest = self.mark.remove(&key).is_none_or(|successor| successor > self.sealed);
+            self.mark.retain(|_, successor| *successor != key);
+            if is_newest {
+                self.lost.extend(value);
+                self.forget(entity, key);
+            }
+            let Floors { floor, history_floor, .. } = self.floors;
+            self.floors = Floors { floor: floor.max(key), history_floor: history_floor.max(key), window_floor: key };
+        }
+    }
+
+    /// A state without what was trimmed of it.
+    pub fn left_of(&self, state: &State) -> State {
+        state.iter().filter(|(_, value)| !self.lost.contains(value)).map(|(entity, value)| (*entity, *value)).collect()
     }
 
     /// What is in the tail of an entity is told when it was born by what is left of it.

@@ -1,5 +1,7 @@
-use tidelog::Error;
+use std::time::{Duration, Instant};
+
 use tidelog::testing::sim::{CrashAt, SimDisk};
+use tidelog::{Cursor, Engine, Error, Keep, Retention, SyncKey, View};
 
 use super::lab::*;
 
@@ -137,5 +139,32 @@ pub fn a_lying_disk_brings_no_key_twice() {
             let next = put(&store, "e", "y").first;
             assert!(next > seen, "{next} was seen before {seen}, after cut {seed}");
         }
+    });
+}
+
+/// What a window dropped in the background does not live again, after a crash, for those who have read what lives since.
+pub fn what_a_window_lost_lives_no_more() {
+    let disk = SimDisk::new();
+    let engine = Engine::open(STORE, options(&disk).background_compaction(true)).expect("it opens");
+    let mut capped = Retention { keep: Keep::Window, ..Retention::unlimited() };
+    capped.history.entries = Some(5);
+    engine.set_retention("d", capped).expect("a retention");
+    (0..40).for_each(|n| _ = put(&engine, &format!("e{n}"), "x"));
+    engine.seal().expect("a seal");
+    let begun = Instant::now();
+    while engine.stat("d").expect("stat").floor == SyncKey::ZERO {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is dropped");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    engine.set_retention("d", Retention::unlimited()).expect("a retention");
+    let read = page(&engine, &Cursor::oldest(), View::Latest).expect("a page");
+    let held: Vec<_> = read.entries.iter().map(|entry| entry.entity.to_vec()).collect();
+    assert!(!read.more && held.len() < 40, "{} are held", held.len());
+    after_power_cuts(&disk, 8, |store, seed| {
+        let store = store.expect("it opens");
+        let rows = store.entities("d", None, 100).expect("entities");
+        let mut living: Vec<_> = rows.iter().map(|row| row.entity.to_vec()).collect();
+        living.sort_by_key(|entity| held.iter().position(|one| one == entity));
+        assert_eq!(living, held, "after cut {seed}");
     });
 }

@@ -44,6 +44,7 @@ planted! {
     BodyUnchecked => crashes::a_garbled_body_is_never_served,
     TornNotKept => crashes::a_torn_tail_is_kept_aside,
     RecoveredNotSynced => crashes::what_recovery_serves_is_durable,
+    WindowNotFlushed => crashes::what_a_window_lost_lives_no_more,
     LeaseIgnored => crashes::a_key_that_was_lost_is_not_minted_again,
     NoKeyJump => crashes::a_lying_disk_brings_no_key_twice,
     IdempotencyNotSealed => seals::a_repeat_is_known_after_its_seal,

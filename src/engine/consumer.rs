@@ -15,7 +15,7 @@ use super::request::Work;
 use crate::error::{Error, Name, Result, Stale, StaleReason};
 use crate::limits::MAX_CONSUMER_BYTES;
 use crate::tail::Acked;
-use crate::types::{Consumer, Durability, Limits, Page, SyncKey, View};
+use crate::types::{Consumer, Durability, Keep, Limits, Page, SyncKey, View};
 use crate::window::Window;
 
 /// The next page behind the acknowledged position.
@@ -23,26 +23,31 @@ pub fn fetch(core: &Core, consumer: &str, name: &[u8], limits: Limits) -> Result
     check(consumer)?;
     let store = core.store();
     let (pin, dataset) = Pin::of(core, &store, name)?;
-    let rules = rules(core, &dataset, limits.view)?;
     let known = acked(&pin, &dataset, consumer.as_bytes())?;
+    let floor = dataset.record().history_floor;
+    let evicted = || Error::Evicted { consumer: consumer.to_string(), dataset: name.to_vec(), floor };
+    if known.is_some_and(|acked| acked.position.max(acked.bound) < floor) {
+        return Err(evicted());
+    }
+    let is_amid = |acked: Acked| acked.bound > acked.position;
+    if limits.view == View::Every && known.is_some_and(is_amid) {
+        // What it was sent then would be taken for something that it never saw. A window has no state to go on with.
+        return Err(match core.retention_or_default(dataset.retention()).keep {
+            Keep::Window => evicted(),
+            Keep::Live => Error::invalid(format!(
+                "consumer '{consumer}' is reading the state of dataset '{}' with `View::Latest`; it goes on with that to \
+                 its end",
+                Name(name)
+            )),
+        });
+    }
+    let rules = rules(core, &dataset, limits.view)?;
     let acked = known.unwrap_or_else(|| match limits.view {
         // One that is new reads the state as of now.
-        View::Latest => Acked { position: dataset.floors().oldest(rules, pin.visible).position, bound: pin.visible },
+        View::Latest => Acked { position: dataset.floors().oldest(rules, pin.visible).position, bound: dataset.head() },
         View::Every => Acked { position: 0, bound: 0 },
     });
-    let floor = dataset.record().history_floor;
-    if known.is_some() && acked.position.max(acked.bound) < floor {
-        return Err(Error::Evicted { consumer: consumer.to_string(), dataset: name.to_vec(), floor });
-    }
     let Acked { position, bound } = acked;
-    if bound > position && limits.view == View::Every {
-        // What it was sent then would be taken for something that it never saw.
-        return Err(Error::invalid(format!(
-            "consumer '{consumer}' is reading the state of dataset '{}' with `View::Latest`: up to key {bound} it goes on \
-             with that",
-            Name(name)
-        )));
-    }
     let window = match bound > position {
         true => Window { start: 0, position, bound, first_bound: bound },
         false => Window::after(position),

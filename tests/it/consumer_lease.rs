@@ -93,6 +93,17 @@ fn a_first_read_keeps_to_its_view() {
     let fetch = |consumer: &str, view| engine.consumer_fetch(consumer, "d", Limits::entries(1).view(view));
     fetch("latest", View::Latest).expect("a page");
     assert!(matches!(fetch("latest", View::Every), Err(Error::Invalid { .. })));
+    // To its end: the last entry.
+    put(&engine, "other", "e", "x");
+    let last =
+        engine.consumer_fetch("whole", "d", Limits::default()).expect("all of it").entries.last().expect("one").key;
+    engine.consumer_ack("whole", "d", last).expect("an acknowledgement");
+    fetch("whole", View::Every).expect("a page");
+    fetch("early", View::Latest).expect("a page");
+    let window = Retention { keep: Keep::Window, ..tight() };
+    engine.set_retention("d", window).expect("a retention");
+    assert!(matches!(fetch("early", View::Every), Err(Error::Evicted { .. })), "no view could serve it");
+    engine.set_retention("d", tight()).expect("a retention");
     // One that was sent an entry as history must hear of its end, or that it cannot.
     fetch("every", View::Every).expect("a page");
     engine.consumer_ack("every", "d", seen).expect("an acknowledgement");

@@ -1,5 +1,4 @@
-//! Bugs that can be planted, to see that the tests find them. Each is asked for by [`planted`] where it would be
-//! made.
+//! Bugs that can be planted, to see that the tests find them. Each is asked for by [`planted`] where it would be made.
 //!
 //! Without the feature `testing` the answer is the constant `false`, and nothing of this is compiled in. With it, a bug is
 //! there only for the thread that called [`with`], and for the threads of the engines that were opened there: so tests

@@ -203,7 +203,7 @@ impl Window {
             _ if self.is_done() => self.position,
             Keep::Live => self.due(rules),
             // Trimmed as a window again, it would lose what is still to be read.
-            Keep::Window if rules.view == View::Latest && floor <= self.due(rules) => self.position.max(floor),
+            Keep::Window if floor <= self.due(rules) => self.position.max(floor),
             Keep::Window => self.position,
         };
         due.saturating_add(1).saturating_sub(floor)

@@ -197,7 +197,8 @@ impl Engine {
     }
 
     /// The same for whoever holds a dataset up to the key beside it, where that is above 0: wakes at once too if there is
-    /// no such dataset any more, or another one of its name. One that is deleted between a read and [`Engine::watch`] wakes nobody.
+    /// no such dataset any more, or another one of its name. One that is deleted between a read and [`Engine::watch`] wakes
+    /// nobody.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! Sockets: many datasets and commits over one connection.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -172,6 +173,13 @@ fn who_does_not_read_is_cut_off_and_hurts_nobody() {
     assert!(most < before + (60 << 20), "{before} {most}");
 }
 
+/// Leaves this one token in the file, which is then seen to have changed.
+fn retoken(file: &Path, line: &str) {
+    std::fs::write(file, format!("{line}\n")).unwrap();
+    let later = std::time::SystemTime::now() + Duration::from_secs(5);
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(later).unwrap();
+}
+
 #[test]
 fn a_ticket_opens_one_socket_with_what_its_owner_may_do() {
     let (reads, reader) = token("--scope read --prefix team/");
@@ -203,9 +211,7 @@ fn a_ticket_opens_one_socket_with_what_its_owner_may_do() {
     assert!(other.text()["committed"].is_object());
     assert_eq!(texts(&socket.text()["changes"]["entries"], "entity"), ["e"]);
     // The reader's token is taken away: what it opened ends.
-    std::fs::write(&file, format!("{writes}\n")).unwrap();
-    let later = std::time::SystemTime::now() + Duration::from_secs(5);
-    std::fs::File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
+    retoken(&file, &writes);
     match socket.hear() {
         Heard::Close(Some(frame)) => assert_eq!(frame.code, CloseCode::Policy),
         other => panic!("{other:?}"),
@@ -227,9 +233,7 @@ fn a_socket_does_nothing_more_once_its_token_is_taken_away() {
     let mut socket = server.socket("/v1/socket", &[("authorization", &writer)]).unwrap();
     socket.say(&put("d", "e", 1));
     assert!(socket.text()["committed"].is_object());
-    std::fs::write(&file, format!("{keeps}\n")).unwrap();
-    let later = std::time::SystemTime::now() + Duration::from_secs(5);
-    std::fs::File::options().write(true).open(&file).unwrap().set_modified(later).unwrap();
+    retoken(&file, &keeps);
     let entity = |bearer: &str| server.request("GET", "/v1/datasets/d/entities/e", &[("authorization", bearer)], None);
     let begun = Instant::now();
     while entity(&writer).status != 401 {
